@@ -1,0 +1,39 @@
+# `make help` lists the targets; the text behind ## is the help.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+export PATH := $(BIN):$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.uv: requirements-uv.txt
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.uv requirements.txt
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.dev ## Make .venv with everything the tests need
+
+.PHONY: dev
+dev: $(VENV)/.runtime ## Bring up a whole, proved Airflow on a VM of this machine
+	$(BIN)/ansible-playbook site.yml -i inventories/dev
+
+.PHONY: lock
+lock: $(VENV)/.uv ## Renew the pins of this project's own tools
+	for set in uv "" dev; do f=requirements$${set:+-$$set}; \
+	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 $$f.in -o $$f.txt; done
