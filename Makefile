@@ -13,7 +13,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.uv: requirements-uv.txt
+$(VENV)/.uv: roles/systemd/files/locks/uv.txt
 	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -34,6 +34,7 @@ dev: $(VENV)/.runtime ## Bring up a whole, proved Airflow on a VM of this machin
 	$(BIN)/ansible-playbook site.yml -i inventories/dev
 
 .PHONY: lock
-lock: $(VENV)/.uv ## Renew the pins of this project's own tools
-	for set in uv "" dev; do f=requirements$${set:+-$$set}; \
-	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 $$f.in -o $$f.txt; done
+lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
+	pins() { $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 $$1 -o $$2; }; \
+	pins requirements-uv.in roles/systemd/files/locks/uv.txt; \
+	pins requirements.in requirements.txt; pins requirements-dev.in requirements-dev.txt

@@ -1,0 +1,201 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: it may change without notice.
+
+"""From the contract to what each component of a host reads: airflow.cfg, environment, unit and their digest.
+
+Everything here is a pure function of its arguments. ``deployment`` is the dictionary that role ``systemd`` builds
+from the contract (``roles/systemd/vars/main.yml``), ``components`` the data in ``roles/airflow/vars/main``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from . import _environment_file
+
+Settings = dict[str, dict[str, Any]]
+
+# Options that hold a secret by Airflow's own list (`sensitive: true` in its config.yml) or by their name.
+_SENSITIVE_NAME = re.compile(r"passw|secret|token|_key$|_dsn$|_conn|credential|broker_url|result_backend|_kwargs|auth$")
+# https://airflow.apache.org/docs/apache-airflow/stable/security/security_model.html: who may have which of them.
+_READERS = {
+    ("secrets", "backend_kwargs"): {"scheduler", "dag-processor", "triggerer"},
+    ("workers", "secrets_backend_kwargs"): {"worker"},
+    ("logging", "remote_task_handler_kwargs"): {"scheduler", "triggerer", "worker"},
+}
+
+
+def is_sensitive(section: str, option: str) -> bool:
+    """Tell whether an option of airflow.cfg is kept out of the file that every component reads."""
+    base = option.lower()
+    for suffix in ("_cmd", "_secret"):
+        base = base[: -len(suffix)] if base.endswith(suffix) and base != "jwt_secret" else base
+    return (section, base) in _READERS or bool(_SENSITIVE_NAME.search(base))
+
+
+def runs_dags(component: str, components: dict[str, Any], executor: str) -> bool:
+    """Tell whether a component runs code that DAG authors wrote; with LocalExecutor the scheduler does."""
+    return components[component]["runs_dags"] or (component == "scheduler" and executor == "LocalExecutor")
+
+
+def dsn(driver: str, database: dict[str, Any], password: str) -> str:
+    """Return the SQLAlchemy URL of ``database`` for psycopg2 or asyncpg, which names the TLS mode differently."""
+    options = {"ssl" if driver == "asyncpg" else "sslmode": database["sslmode"]}
+    user, secret = quote(database["user"], safe=""), quote(password, safe="")
+    host = "[{}]".format(database["host"]) if ":" in database["host"] else database["host"]
+    return "postgresql+{}://{}:{}@{}:{}/{}?{}".format(
+        driver, user, secret, host, database["port"], quote(database["name"], safe=""), urlencode(options)
+    )
+
+
+def settings(deployment: dict[str, Any]) -> Settings:
+    """Return the settings that every component of the host shares; no secret is among them."""
+    queues = deployment["queues"]
+    bundles = [
+        {
+            "name": name,
+            "classpath": "windward_airflow.bundle.ReleaseBundle",
+            "kwargs": {"root": bundle["root"], "release": bundle.get("release"), "refresh_interval": 5},
+        }
+        for name, bundle in sorted(deployment["bundles"].items())
+    ]
+    computed: Settings = {
+        "core": {
+            "executor": deployment["executor"],
+            "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+            "load_examples": False,
+            "dags_folder": deployment["state_dir"] + "/dags/current",
+            "plugins_folder": deployment["plugins"],
+            "hostname_callable": "windward_airflow.host.address",
+            "execution_api_server_url": deployment["execution_api_url"],
+        },
+        "api": {"base_url": deployment["base_url"], "instance_name": deployment["name"]},
+        "dag_processor": {
+            "dag_bundle_config_list": json.dumps(bundles),
+            "dag_bundle_storage_path": deployment["state_dir"] + "/bundles",
+            # Releases are pruned by the step `dags`, which knows the unfinished runs.
+            "stale_bundle_cleanup_interval": 0,
+        },
+        "logging": {
+            "base_log_folder": deployment["log_dir"] + "/tasks",
+            "dag_processor_child_process_log_directory": deployment["log_dir"] + "/dag-processor",
+            "file_task_handler_new_folder_permissions": "0o2770",
+            "file_task_handler_new_file_permissions": "0o660",
+            "colored_console_log": False,
+        },
+        "fab": {"config_file": deployment["webserver_config"]},
+        "operators": {"default_queue": queues[0]},
+        "usage_data_collection": {"enabled": False},
+    }
+    for section, options in deployment["config"].items():
+        for option, value in options.items():
+            if not is_sensitive(section, option):
+                computed.setdefault(section, {})[option] = value
+    return computed
+
+
+def render_cfg(shared: Settings) -> str:
+    """Return airflow.cfg; `%` is doubled because Airflow interpolates the file's values."""
+    blocks = []
+    for section, options in sorted(shared.items()):
+        lines = ["{} = {}".format(option, str(value).replace("%", "%%").replace("\n", "\n    "))
+                 for option, value in sorted(options.items())]
+        blocks.append("[{}]\n{}\n".format(section, "\n".join(lines)))
+    return "# Written by windward.airflow; change airflow_config in the inventory.\n" + "\n".join(blocks)
+
+
+def account(component: str, components: dict[str, Any], deployment: dict[str, Any]) -> dict[str, str]:
+    """Return name and home of the Unix user that runs a component: DAG code never shares one with the control plane."""
+    return deployment["users"]["dag" if runs_dags(component, components, deployment["executor"]) else "control"]
+
+
+def environment(
+    component: str, components: dict[str, Any], deployment: dict[str, Any], secrets: dict[str, str]
+) -> dict[str, str]:
+    """Return the environment of a component: where things are, and the secrets that it needs, and no other."""
+    granted = components[component]["secrets"]
+    home = account(component, components, deployment)["home"]
+    metadata, results = deployment["database"], deployment["results_database"]
+    variables = {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW_CONFIG": deployment["config_dir"] + "/airflow.cfg",
+        "AIRFLOW_HOST_ADDRESS": deployment["address"],
+        "AIRFLOW_CANARY_QUEUES": ",".join(deployment["queues"]),
+        "PYTHONPATH": ":".join(deployment["pythonpath"]),
+        "PATH": deployment["install_dir"] + "/current/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": home,
+        "PYTHONNOUSERSITE": "1",
+    }
+    if deployment["database"]["ca_path"] and {"database", "results_database"} & set(granted):
+        variables["PGSSLROOTCERT"] = deployment["database"]["ca_path"]
+    if "database" in granted:
+        password = secrets["database_password"]
+        variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = dsn("psycopg2", metadata, password)
+        variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] = dsn("asyncpg", metadata, password)
+    if "fernet_key" in granted:
+        variables["AIRFLOW__CORE__FERNET_KEY"] = secrets["fernet_key"]
+    if "jwt_secret" in granted:
+        variables["AIRFLOW__API_AUTH__JWT_SECRET"] = secrets["jwt_secret"]
+    if "api_secret_key" in granted:
+        variables["AIRFLOW__API__SECRET_KEY"] = secrets["api_secret_key"]
+    if deployment["executor"] == "CeleryExecutor":
+        if "broker" in granted:
+            variables["AIRFLOW__CELERY__BROKER_URL"] = deployment["broker_url"]
+        if "results_database" in granted:
+            backend = dsn("psycopg2", results, secrets["results_database_password"])
+            variables["AIRFLOW__CELERY__RESULT_BACKEND"] = "db+" + backend
+    for section, options in deployment["config"].items():
+        for option, value in options.items():
+            readers = _READERS.get((section, option), {component})
+            if is_sensitive(section, option) and component in readers:
+                variables["AIRFLOW__{}__{}".format(section.upper(), option.upper())] = str(value)
+    variables.update({name: str(value) for name, value in deployment["environment"].items()})
+    return variables
+
+
+def digest(parts: list[str], key: str) -> str:
+    """Return a keyed digest, so that a unit file that anybody may read says nothing about a secret."""
+    return hmac.new(key.encode(), "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def plan(
+    host_components: list[str],
+    components: dict[str, Any],
+    deployment: dict[str, Any],
+    secrets: dict[str, str],
+    render_unit: Any,
+) -> dict[str, Any]:
+    """Return what a host gets: ``files`` to write and ``units`` to run, each unit with its digest.
+
+    ``render_unit`` turns the context of one component into the text of its unit.
+    """
+    cfg = render_cfg(settings(deployment))
+    files, units = [], []
+    for name in host_components:
+        variables = _environment_file.render(environment(name, components, deployment, secrets))
+        context = {
+            "component": name,
+            "command": components[name]["command"],
+            "runs_dags": runs_dags(name, components, deployment["executor"]),
+            **account(name, components, deployment),
+            **{key: deployment[key] for key in ("install_dir", "config_dir", "state_dir", "log_dir", "drain_timeout")},
+        }
+        body = render_unit({**context, "digest": ""})
+        mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"]],
+                      secrets["fernet_key"])
+        unit = "airflow-{}.service".format(name)
+        environment_path = "{}/environment/{}".format(deployment["config_dir"], name)
+        files.append({"path": environment_path, "secret_content": variables, "mode": "0600"})
+        files.append({"path": "/etc/systemd/system/" + unit, "content": render_unit({**context, "digest": mark}),
+                      "mode": "0644"})
+        units.append({"name": unit, "component": name, "digest": mark, "job": components[name]["job"]})
+    files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
+                  "group": deployment["group"]})
+    return {"files": files, "units": units}

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection: it may change without notice.
+
+"""Running code in a release's own interpreter, as the right user and with a component's own environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import tempfile
+from typing import Any
+
+from . import _environment_file
+
+
+class ReleaseError(Exception):
+    """A program in the release's interpreter failed; the message is the end of what it said."""
+
+
+def environment(config_dir: str, component: str) -> dict[str, str]:
+    """Return the environment that systemd gives to ``component``."""
+    with open(os.path.join(config_dir, "environment", component), encoding="utf-8") as stream:
+        return _environment_file.parse(stream.read())
+
+
+def run(program: str, release: str, user: str, variables: dict[str, str], request: Any, timeout: int = 600) -> Any:
+    """Run Python source in ``release`` as ``user``; hand it ``request`` and return its answer, both as JSON.
+
+    The program reads standard input and writes its answer to the file descriptor named by its only argument, so that
+    nothing that Airflow or a DAG prints is taken for the answer. Neither request nor environment is on a command line.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as answer:
+        process = subprocess.Popen(
+            [os.path.join(release, "bin", "python"), "-c", program, str(answer.fileno())],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd="/", env=variables, pass_fds=(answer.fileno(),),
+            user=user, group=pwd.getpwnam(user).pw_gid, extra_groups=[], umask=0o027,
+        )
+        try:
+            said, _nothing = process.communicate(json.dumps(request), timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said, _nothing = process.communicate()
+            raise ReleaseError("it took longer than {} s\n{}".format(timeout, said[-2000:])) from None
+        answer.seek(0)
+        text = answer.read()
+    if process.returncode != 0 or not text:
+        raise ReleaseError("it ended with {}\n{}".format(process.returncode, said[-4000:]))
+    return json.loads(text)

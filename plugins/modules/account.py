@@ -1,0 +1,150 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: account
+short_description: Make the first accounts of an Airflow, before its API can be asked
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Makes users of the FAB auth manager with the release's own code, in the metadata database.
+  - An account that is there is left as it is. Its password is never changed.
+  - Passwords reach Airflow by a pipe, never on a command line.
+options:
+  release:
+    description: Directory of the release.
+    type: path
+    required: true
+  config_dir:
+    description: Directory of the environment files. That of the api-server is used.
+    type: path
+    default: /etc/airflow
+  user:
+    description: Unix user that runs Airflow's code.
+    type: str
+    required: true
+  accounts:
+    description: The accounts.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      username:
+        description: Log-in name.
+        type: str
+        required: true
+      email:
+        description: E-mail address, which FAB wants to be unique.
+        type: str
+        required: true
+      role:
+        description: Role of the FAB auth manager.
+        type: str
+        default: Admin
+      password:
+        description: Password. Without one a random password is set and forgotten, so that nobody can log in with it.
+        type: str
+attributes:
+  check_mode:
+    support: full
+    description: Says which accounts would be made.
+  diff_mode:
+    support: none
+    description: The list of accounts is the difference.
+"""
+
+EXAMPLES = r"""
+- name: Make the administrator and the collection's own service account
+  windward.airflow.account:
+    release: /opt/airflow/current
+    user: airflow
+    accounts:
+      - username: admin
+        email: admin@example.com
+        password: "{{ vault_admin_password }}"
+      - username: windward
+        email: windward@localhost
+"""
+
+RETURN = r"""
+created:
+  description: Names of the accounts that were made, or would be in check mode.
+  type: list
+  elements: str
+  returned: always
+  sample: [admin]
+"""
+
+import os
+import secrets
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _release
+
+FIND = """
+import json, os, sys
+import psycopg2
+from sqlalchemy.engine import make_url
+url = make_url(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+with psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT username FROM ab_user WHERE username = ANY(%s)", (json.load(sys.stdin),))
+        found = [row[0] for row in cursor.fetchall()]
+json.dump(found, open(int(sys.argv[1]), "w"))
+"""
+
+CREATE = """
+import json, sys
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+with get_application_builder() as builder:
+    manager = builder.sm
+    for account in json.load(sys.stdin):
+        role = manager.find_role(account["role"])
+        if not role:
+            raise SystemExit("there is no role " + account["role"])
+        made = manager.add_user(account["username"], account["username"], "", account["email"], role,
+                                account["password"])
+        if not made:
+            raise SystemExit("FAB refused to make " + account["username"] + "; is the e-mail address taken?")
+json.dump(True, open(int(sys.argv[1]), "w"))
+"""
+
+
+def main():
+    account = {
+        "username": {"type": "str", "required": True},
+        "email": {"type": "str", "required": True},
+        "role": {"type": "str", "default": "Admin"},
+        "password": {"type": "str", "no_log": True},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "release": {"type": "path", "required": True},
+            "config_dir": {"type": "path", "default": "/etc/airflow"},
+            "user": {"type": "str", "required": True},
+            "accounts": {"type": "list", "elements": "dict", "required": True, "options": account},
+        },
+        supports_check_mode=True,
+    )
+    release, user, accounts = module.params["release"], module.params["user"], module.params["accounts"]
+    names = [wanted["username"] for wanted in accounts]
+    if module.check_mode and not os.path.exists(os.path.join(release, "release.json")):
+        module.exit_json(changed=True, created=names)
+    try:
+        variables = _release.environment(module.params["config_dir"], "api-server")
+        present = _release.run(FIND, release, user, variables, names, 60)
+        missing = [wanted for wanted in accounts if wanted["username"] not in present]
+        if missing and not module.check_mode:
+            request = [dict(wanted, password=wanted["password"] or secrets.token_urlsafe(32)) for wanted in missing]
+            _release.run(CREATE, release, user, variables, request, 300)
+    except (_release.ReleaseError, FileNotFoundError) as error:
+        module.fail_json(msg="The accounts could not be made: {}".format(error))
+    module.exit_json(changed=bool(missing), created=[wanted["username"] for wanted in missing])
+
+
+if __name__ == "__main__":
+    main()

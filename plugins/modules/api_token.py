@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: api_token
+short_description: Mint a short-lived API token from the deployment's own key
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Signs a token for an account of the FAB auth manager with the JWT secret of this host's api-server. No password is
+    needed, so it keeps working when a person changes one, and when log-in moves to LDAP or OAuth.
+  - The result holds the token, so a task that uses this module needs C(no_log=true).
+options:
+  release:
+    description: Directory of the release.
+    type: path
+    required: true
+  config_dir:
+    description: Directory of the environment files. That of the api-server is used.
+    type: path
+    default: /etc/airflow
+  user:
+    description: Unix user that asks the metadata database for the account.
+    type: str
+    required: true
+  username:
+    description: The account.
+    type: str
+    required: true
+  lifetime:
+    description: Seconds after which the token ends.
+    type: int
+    default: 3600
+attributes:
+  check_mode:
+    support: full
+    description: The same, since nothing is changed.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+"""
+
+EXAMPLES = r"""
+- name: Mint a token
+  windward.airflow.api_token:
+    release: /opt/airflow/current
+    user: airflow
+    username: windward
+  register: minted
+  no_log: true
+"""
+
+RETURN = r"""
+available:
+  description: Whether there is a deployment to mint for. V(false) with a reason in C(msg) where there is none yet.
+  type: bool
+  returned: always
+  sample: true
+token:
+  description: The token.
+  type: str
+  returned: when available
+  sample: eyJhbGciOi...
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import time
+import uuid
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _release
+
+FIND = """
+import json, os, sys
+import psycopg2
+from sqlalchemy.engine import make_url
+url = make_url(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+with psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM ab_user WHERE username = %s AND active", (json.load(sys.stdin),))
+        row = cursor.fetchone()
+json.dump(row and row[0], open(int(sys.argv[1]), "w"))
+"""
+
+
+def sign(claims, key):
+    """Return a JWT signed with HS512, as Airflow does with ``[api_auth] jwt_secret``."""
+    def encoded(value):
+        return base64.urlsafe_b64encode(value).rstrip(b"=")
+    parts = [encoded(json.dumps(part).encode()) for part in ({"alg": "HS512", "typ": "JWT"}, claims)]
+    return b".".join(parts + [encoded(hmac.new(key.encode(), b".".join(parts), hashlib.sha512).digest())]).decode()
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "release": {"type": "path", "required": True},
+            "config_dir": {"type": "path", "default": "/etc/airflow"},
+            "user": {"type": "str", "required": True},
+            "username": {"type": "str", "required": True},
+            "lifetime": {"type": "int", "default": 3600},
+        },
+        supports_check_mode=True,
+    )
+    release = module.params["release"]
+    try:
+        variables = _release.environment(module.params["config_dir"], "api-server")
+    except FileNotFoundError as error:
+        module.exit_json(changed=False, available=False, msg=str(error))
+    if not os.path.exists(os.path.join(release, "release.json")):
+        module.exit_json(changed=False, available=False, msg="There is no release in {}.".format(release))
+    try:
+        account = _release.run(FIND, release, module.params["user"], variables, module.params["username"], 30)
+    except _release.ReleaseError as error:
+        module.exit_json(changed=False, available=False, msg="The metadata database gives no account: {}".format(error))
+    if account is None:
+        module.exit_json(changed=False, available=False, msg="There is no active account '{}'.".format(
+            module.params["username"]))
+    now = int(time.time())
+    claims = {"jti": uuid.uuid4().hex, "sub": str(account), "iat": now, "nbf": now,
+              "exp": now + module.params["lifetime"],
+              "aud": variables.get("AIRFLOW__API_AUTH__JWT_AUDIENCE", "apache-airflow")}
+    module.exit_json(changed=False, available=True, token=sign(claims, variables["AIRFLOW__API_AUTH__JWT_SECRET"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Build a release of Airflow beside the one that runs
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - A release is a virtual environment of its own, named by Airflow's version and the digest of everything that it is
+    made of. It is built under a lock as C(.partial-<id>), tested, and renamed when it is whole.
+  - The installer is C(uv), itself installed from a pinned wheel. Every requirement is checked against its hash.
+  - "The test imports the executor, the FAB auth manager and every installed provider, since an environment that
+    resolves can still be broken: U(https://github.com/apache/airflow/issues)."
+options:
+  root:
+    description: Directory that holds C(releases/), C(uv/) and the link C(current).
+    type: path
+    required: true
+  version:
+    description: Version of Airflow.
+    type: str
+    required: true
+  lock:
+    description: The requirements with their hashes, in pip's format.
+    type: str
+    required: true
+  uv_lock:
+    description: The requirement of C(uv) with its hashes, in pip's format.
+    type: str
+    required: true
+  python:
+    description: Interpreter that the release is built on.
+    type: path
+    default: /usr/bin/python3
+  index_url:
+    description: Python package index.
+    type: str
+    default: https://pypi.org/simple
+  environment:
+    description: Environment of the downloads, for example proxies.
+    type: dict
+    default: {}
+  keep:
+    description: How many releases stay, the one that O(root)C(/current) points to and this one included.
+    type: int
+    default: 2
+attributes:
+  check_mode:
+    support: full
+    description: Says whether the release would be built.
+  diff_mode:
+    support: none
+    description: The release's name is the difference.
+"""
+
+EXAMPLES = r"""
+- name: Build the release
+  windward.airflow.release:
+    root: /opt/airflow
+    version: 3.3.2
+    lock: "{{ lookup('ansible.builtin.file', 'locks/3.3.2/requirements.txt') }}"
+    uv_lock: "{{ lookup('ansible.builtin.file', 'locks/uv.txt') }}"
+"""
+
+RETURN = r"""
+id:
+  description: Name of the release.
+  type: str
+  returned: always
+  sample: 3.3.2-6c1f0d2a9b31
+path:
+  description: Where it stands.
+  type: str
+  returned: always
+  sample: /opt/airflow/releases/3.3.2-6c1f0d2a9b31
+seconds:
+  description: How long each part of the build took.
+  type: dict
+  returned: when the release was built
+  sample: {install: 14.2, test: 3.1}
+removed:
+  description: Releases that were removed, or would be.
+  type: list
+  elements: str
+  returned: always
+  sample: []
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+CACHE = "/var/cache/airflow/uv"
+
+# Runs in the new environment. Providers are asked for by their own registry of executors, auth managers and hooks.
+SMOKE_TEST = """
+import importlib, importlib.metadata, json, sys
+from airflow.version import version
+from airflow.executors.executor_loader import ExecutorLoader
+from airflow.providers.fab.auth_manager.models.db import FABDBManager
+for name in ("LocalExecutor", "CeleryExecutor", "KubernetesExecutor"):
+    module, attribute = ExecutorLoader.executors[name].rsplit(".", 1)
+    getattr(importlib.import_module(module), attribute)
+importlib.import_module("airflow.providers.fab.auth_manager.fab_auth_manager")
+names = sorted(d.metadata["Name"] for d in importlib.metadata.distributions()
+               if d.metadata["Name"].startswith("apache-airflow-providers-"))
+for name in names:
+    importlib.import_module("airflow.providers." + name[len("apache-airflow-providers-"):].replace("-", "."))
+from airflow.utils.db import _get_script_object
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+config = Config(FABDBManager.alembic_file)
+config.set_main_option("script_location", FABDBManager.migration_dir)
+heads = {"alembic_version": _get_script_object().get_heads(),
+         FABDBManager.version_table_name: ScriptDirectory.from_config(config).get_heads()}
+print(json.dumps({"airflow": version, "providers": names, "heads": heads}))
+"""
+
+
+class Build:
+    """One release: its name, and how it is made."""
+
+    def __init__(self, module):
+        self.module = module
+        self.params = module.params
+        self.seconds = {}
+        python = self.command([self.params["python"], "-c", "import sys; print(sys.version)"])
+        inputs = [self.params["lock"], python, self.params["python"], "recipe 1"]
+        digest = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:12]
+        self.id = "{}-{}".format(self.params["version"], digest)
+        self.releases = os.path.join(self.params["root"], "releases")
+        self.path = os.path.join(self.releases, self.id)
+
+    def present(self):
+        return os.path.exists(os.path.join(self.path, "release.json"))
+
+    def command(self, argv, stdin=None, part=None, **environment):
+        """Run a program; its time is kept under ``part``, its failure ends the module with what it said."""
+        started = time.monotonic()
+        # Byte code is written at build time: services can't write it, and would compile again at every start.
+        variables = {"PYTHONDONTWRITEBYTECODE": "", **environment}
+        variables.update({name: str(value) for name, value in self.params["environment"].items()})
+        code, out, err = self.module.run_command(argv, data=stdin, environ_update=variables)
+        if part:
+            self.seconds[part] = round(time.monotonic() - started, 1)
+        if code:
+            self.module.fail_json(
+                msg="The release could not be built: {} ended with {}: {}".format(
+                    os.path.basename(argv[0]), code, (err or out).strip()[-3000:]),
+                id=self.id, seconds=self.seconds)
+        return out
+
+    def uv(self):
+        """Return the path of the pinned uv, installed by the host's own pip the first time."""
+        digest = hashlib.sha256(self.params["uv_lock"].encode()).hexdigest()[:12]
+        home = os.path.join(self.params["root"], "uv", digest)
+        program = os.path.join(home, "bin", "uv")
+        if not os.path.exists(os.path.join(home, ".whole")):
+            shutil.rmtree(home, ignore_errors=True)
+            self.command([self.params["python"], "-m", "venv", home], part="uv environment")
+            requirements = os.path.join(home, "requirements.txt")
+            with open(requirements, "w", encoding="utf-8") as stream:
+                stream.write(self.params["uv_lock"])
+            self.command(
+                [os.path.join(home, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile",
+                 "--require-hashes", "--index-url", self.params["index_url"], "-r", requirements], part="uv")
+            with open(os.path.join(home, ".whole"), "w", encoding="utf-8"):
+                pass
+        return program
+
+    def make(self):
+        uv = self.uv()
+        partial = os.path.join(self.releases, ".partial-" + self.id)
+        shutil.rmtree(partial, ignore_errors=True)
+        settings = {"UV_CACHE_DIR": CACHE, "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never",
+                    "UV_DEFAULT_INDEX": self.params["index_url"], "UV_LINK_MODE": "copy",
+                    "UV_SYSTEM_CERTS": "1"}
+        self.command([uv, "venv", "--quiet", "--relocatable", "--python", self.params["python"], partial],
+                     part="environment", **settings)
+        lock = os.path.join(partial, "requirements.txt")
+        with open(lock, "w", encoding="utf-8") as stream:
+            stream.write(self.params["lock"])
+        self.command([uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode",
+                      "--python", os.path.join(partial, "bin", "python"), "-r", lock], part="install", **settings)
+        scratch = os.path.join(partial, ".home")
+        tested = self.command([os.path.join(partial, "bin", "python"), "-c", SMOKE_TEST], part="test",
+                              AIRFLOW_HOME=scratch, AIRFLOW__CORE__LOAD_EXAMPLES="False",
+                              AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////nonexistent/airflow.db",
+                              AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR")
+        shutil.rmtree(scratch, ignore_errors=True)
+        with open(os.path.join(partial, "release.json"), "w", encoding="utf-8") as stream:
+            json.dump(dict(json.loads(tested.splitlines()[-1]), id=self.id), stream, indent=1)
+        # A directory without release.json was never finished: the rename below had not happened.
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.rename(partial, self.path)
+
+    def stale(self):
+        """Return the releases that nobody needs: not this, not the current one, beyond ``keep``; and leftovers."""
+        if not os.path.isdir(self.releases):
+            return []
+        names = os.listdir(self.releases)
+        current = os.path.basename(os.path.realpath(os.path.join(self.params["root"], "current")))
+        whole = sorted((name for name in names if not name.startswith(".") and name not in (self.id, current)),
+                       key=lambda name: os.stat(os.path.join(self.releases, name)).st_mtime, reverse=True)
+        spared = self.params["keep"] - len({self.id, current} & set(names))
+        return whole[max(spared, 0):] + [name for name in names if name.startswith(".partial-")]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "version": {"type": "str", "required": True},
+            "lock": {"type": "str", "required": True},
+            "uv_lock": {"type": "str", "required": True},
+            "python": {"type": "path", "default": "/usr/bin/python3"},
+            "index_url": {"type": "str", "default": "https://pypi.org/simple"},
+            "environment": {"type": "dict", "default": {}},
+            "keep": {"type": "int", "default": 2},
+        },
+        supports_check_mode=True,
+    )
+    build = Build(module)
+    changed = not build.present()
+    if not module.check_mode:
+        os.makedirs(build.releases, mode=0o755, exist_ok=True)
+        with open(os.path.join(module.params["root"], ".lock"), "w", encoding="utf-8") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            if not build.present():
+                build.make()
+            removed = build.stale()
+            for name in removed:
+                shutil.rmtree(os.path.join(build.releases, name))
+    else:
+        removed = build.stale()
+    module.exit_json(changed=changed or bool(removed), id=build.id, path=build.path, removed=removed,
+                     seconds=build.seconds)
+
+
+if __name__ == "__main__":
+    main()

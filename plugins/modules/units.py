@@ -1,0 +1,228 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: units
+short_description: Run the components of a host as declared, and restart only what differs
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Compares the digest that each unit runs with (C(/run/airflow/<component>.digest), written by the unit when it starts)
+    with the wanted one. A unit that is stopped, or runs with another digest, is restarted. All others are left alone.
+  - Nothing is remembered between tasks, so a play that was killed after it wrote a unit is completed by the next one.
+  - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it. Units
+    that do not run yet are all started at once.
+  - Ends when each component that was restarted shows a heartbeat that is newer than its restart.
+options:
+  units:
+    description: The units in the order of their restart.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the unit.
+        type: str
+        required: true
+      component:
+        description: Name of the component.
+        type: str
+        required: true
+      digest:
+        description: The digest that it should run with.
+        type: str
+        required: true
+      job:
+        description: Airflow's type of the component's job, whose heartbeat is waited for. Empty means none.
+        type: str
+        default: ""
+  hostname:
+    description: Name under which the jobs of this host are found in Airflow.
+    type: str
+    required: true
+  api_url:
+    description: URL of the API.
+    type: str
+    required: true
+  api_token:
+    description: A token for the API.
+    type: str
+  timeout:
+    description: Seconds that the components may take to become healthy.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    support: full
+    description: Says which units would be restarted.
+  diff_mode:
+    support: full
+    description: Shows the digests.
+"""
+
+EXAMPLES = r"""
+- name: Run the components
+  windward.airflow.units:
+    units: "{{ plan.units }}"
+    hostname: "{{ airflow_address }}"
+    api_url: http://10.0.0.5:8080
+    api_token: "{{ minted.token }}"
+"""
+
+RETURN = r"""
+restarted:
+  description: Components that were started or restarted, or would be in check mode.
+  type: list
+  elements: str
+  returned: always
+  sample: [scheduler]
+seconds:
+  description: Seconds from the restart of each component until it was healthy.
+  type: dict
+  returned: always
+  sample: {scheduler: 3.1}
+"""
+
+import datetime
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._client import AirflowApiError, Client
+
+
+def last_words(module, unit, lines=15):
+    """Return the end of a unit's journal."""
+    _code, out, _err = module.run_command(
+        ["journalctl", "--namespace=airflow", "--unit", unit, "--lines", str(lines), "--no-pager", "--output=cat"])
+    return out.strip()
+
+
+class Units:
+    """The units of this host."""
+
+    def __init__(self, module):
+        self.module = module
+        self.client = Client(module.params["api_url"], token=module.params["api_token"], timeout=5, retry_timeout=0)
+        self.started = {}
+        self.seconds = {}
+
+    def systemctl(self, *argv):
+        code, out, err = self.module.run_command(["systemctl", *argv])
+        if code:
+            self.module.fail_json(msg="systemctl {} failed: {}".format(" ".join(argv), (err or out).strip()))
+        return out
+
+    def states(self, names):
+        """Return the properties of each unit."""
+        wanted = "Id,ActiveState,UnitFileState,NeedDaemonReload"
+        blocks = self.systemctl("show", "--property=" + wanted, *names).strip().split("\n\n")
+        found = [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]
+        return {block["Id"]: block for block in found}
+
+    def restart(self, units, verb="restart"):
+        """Restart units at once, without waiting for systemd to finish with one before it begins with the next."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        for unit in units:
+            self.started[unit["component"]] = now
+        self.systemctl(verb, *[unit["name"] for unit in units])
+
+    def healthy(self, unit):
+        """Tell whether the component shows a sign of life that is newer than its restart."""
+        started = self.started[unit["component"]]
+        try:
+            if not unit["job"]:
+                self.client.open("/api/v2/monitor/health")
+                return True
+            jobs = self.client.get("/api/v2/jobs", {
+                "job_type": unit["job"], "hostname": self.module.params["hostname"], "job_state": "running",
+                "start_date_gte": started.isoformat(), "limit": 1})
+            return jobs["total_entries"] > 0
+        except AirflowApiError as error:
+            self.error = str(error)
+            return False
+
+    def wait(self, units):
+        """Wait until each of the units is healthy, or end the module with the journal of one that is not."""
+        self.error = ""
+        waiting = list(units)
+        deadline = time.monotonic() + self.module.params["timeout"]
+        while waiting:
+            for unit in [unit for unit in waiting if self.healthy(unit)]:
+                waiting.remove(unit)
+                age = datetime.datetime.now(datetime.timezone.utc) - self.started[unit["component"]]
+                self.seconds[unit["component"]] = round(age.total_seconds(), 1)
+            if not waiting:
+                break
+            if time.monotonic() > deadline:
+                first = waiting[0]
+                self.module.fail_json(
+                    msg="{} gave no sign of life within {} s of its restart{}. Its last words:\n{}".format(
+                        first["component"], self.module.params["timeout"],
+                        " (" + self.error + ")" if self.error else "", last_words(self.module, first["name"])),
+                    restarted=sorted(self.started), seconds=self.seconds)
+            time.sleep(0.3)
+
+
+def running_digest(component):
+    """Return the digest that the running unit wrote when it started."""
+    try:
+        with open(os.path.join("/run/airflow", component + ".digest"), encoding="utf-8") as stream:
+            return stream.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def main():
+    unit = {
+        "name": {"type": "str", "required": True},
+        "component": {"type": "str", "required": True},
+        "digest": {"type": "str", "required": True},
+        "job": {"type": "str", "default": ""},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "list", "elements": "dict", "required": True, "options": unit},
+            "hostname": {"type": "str", "required": True},
+            "api_url": {"type": "str", "required": True},
+            "api_token": {"type": "str", "no_log": True},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    units, host = module.params["units"], Units(module)
+    states = host.states([wanted["name"] for wanted in units])
+    running = {wanted["component"]: running_digest(wanted["component"])
+               if states[wanted["name"]]["ActiveState"] == "active" else "" for wanted in units}
+    stale = [wanted for wanted in units if running[wanted["component"]] != wanted["digest"]]
+    disabled = [wanted["name"] for wanted in units if states[wanted["name"]]["UnitFileState"] != "enabled"]
+    names = [wanted["component"] for wanted in stale]
+    result = {
+        "changed": bool(stale or disabled), "restarted": names,
+        "diff": {"before": "".join("{}: {}\n".format(name, running[name] or "stopped") for name in names),
+                 "after": "".join("{component}: {digest}\n".format(**wanted) for wanted in stale)},
+    }
+    if module.check_mode:
+        module.exit_json(seconds={}, **result)
+
+    if any(state["NeedDaemonReload"] == "yes" for state in states.values()):
+        host.systemctl("daemon-reload")
+    if disabled:
+        host.systemctl("enable", *disabled)
+    new = [wanted for wanted in stale if not running[wanted["component"]]]
+    if new:
+        host.restart(new)
+        host.wait(new)
+    for wanted in stale:
+        if running[wanted["component"]]:
+            host.restart([wanted])
+            host.wait([wanted])
+    module.exit_json(seconds=host.seconds, **result)
+
+
+if __name__ == "__main__":
+    main()
