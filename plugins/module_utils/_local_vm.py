@@ -1,0 +1,388 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Local VMs, the part that only computes: what follows from a declaration, and what is to be done about what was seen.
+
+Private to this collection. Nothing here looks at the machine; that is _local_vm_host.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import os
+import re
+import shlex
+from dataclasses import dataclass, field
+
+INSTEAD = "; to deploy to a real machine instead, set its ansible_host and ansible_user in the inventory"
+LOGIN = "ansible"
+NETWORK_FILE = "etc/systemd/network/10-host0.network"
+CA_DIRECTORY = "usr/local/share/ca-certificates"
+CACHE_MOUNT = "/var/cache/airflow"
+ARCHITECTURES = ("x86_64", "aarch64", "ppc64le", "s390x")
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_CHROOT": 18, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
+NAMESPACES = ("mnt", "pid", "net", "uts", "ipc")
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+# What the controller needs, and the Debian package that has it.
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "systemd-socket-activate": "systemd",
+    "mmdebstrap": "mmdebstrap",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "nsenter": "util-linux",
+    KEYRING: "debian-archive-keyring",
+}
+
+PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "openssh-server",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+)
+
+# Runs once in a new root file system. Its text is part of the image's name, so that a change makes a new image.
+RECIPE = r"""
+set -eu
+useradd --create-home --shell /bin/bash {login}
+install -d -m 700 -o {login} -g {login} /home/{login}/.ssh
+echo '{login} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{login}
+chmod 440 /etc/sudoers.d/{login}
+rm -f /etc/ssh/ssh_host_*
+cat > /etc/ssh/sshd_config.d/local-vm.conf <<'END'
+HostKey /etc/ssh/ssh_host_ed25519_key
+PasswordAuthentication no
+PermitRootLogin no
+# An agent may offer many keys before ours.
+MaxAuthTries 20
+END
+echo LANG=C.UTF-8 > /etc/default/locale
+# Each package that was downloaded is shared with the next VM; renamed into place, for a VM can die at any time.
+cat > /etc/apt/apt.conf.d/90local-vm <<'END'
+DPkg::Post-Invoke {{ "cd /var/cache/apt/archives && for deb in *.deb; do [ ! -e \"$deb\" ] || [ -e {cache}/apt/\"$deb\" ] || {{ cp \"$deb\" {cache}/apt/\".$deb.$$\" && mv {cache}/apt/\".$deb.$$\" {cache}/apt/\"$deb\"; }} || true; done"; }};
+APT::Keep-Downloaded-Packages "true";
+END
+systemctl -q enable systemd-networkd
+# They would hold apt's lock against a deployment.
+systemctl -q mask apt-daily.timer apt-daily-upgrade.timer
+""".format(login=LOGIN, cache=CACHE_MOUNT)  # fmt: skip
+
+# $1 is the PID file, then control groups up to "--", then the command. The PID and its start time are written before
+# the command runs, so there is no moment in which a VM runs unknown.
+LAUNCH = r"""
+set -eu
+pid_file=$1; shift
+while [ "$1" != -- ]; do mkdir -p "$1"; echo $$ > "$1/cgroup.procs"; shift; done; shift
+set -- "$pid_file" "$(cut -d ' ' -f 22 /proc/$$/stat)" "$@"
+echo "$$ $2" > "$1.partial"; mv "$1.partial" "$1"; shift 2
+exec "$@"
+"""
+
+# $1 is the VM's PID. The inner shell ends with the forwarder, and the forwarder with the VM, whatever ends it.
+FORWARD = r"""
+setpriv --pdeathsig KILL sh -c 'tail --sleep-interval=0.2 --pid="$1" -f /dev/null; kill "$2"' sh "$1" "$$" &
+exec systemd-socket-activate --listen="$2" /lib/systemd/systemd-socket-proxyd "$3"
+"""
+
+
+class LocalVmError(Exception):
+    """One sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Vm:
+    name: str
+    address: str
+    forward: tuple[tuple[int, int], ...] = ()  # (port on the controller's loopback, port in the VM)
+
+    @classmethod
+    def of(cls, declaration) -> Vm:
+        pairs = ((int(item["host_port"]), int(item["port"])) for item in declaration.get("forward") or ())
+        return cls(str(declaration["name"]), str(declaration["address"]), tuple(pairs))
+
+    @property
+    def declaration(self) -> dict:
+        forward = [{"host_port": here, "port": there} for here, there in self.forward]
+        return {"name": self.name, "address": self.address, "forward": forward}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all VMs of one run share."""
+
+    network: str
+    bridge: str
+    suite: str
+    mirror: str
+    state_dir: str
+
+    @property
+    def subnet(self) -> ipaddress.IPv4Network:
+        return ipaddress.IPv4Network(self.network)
+
+    @property
+    def gateway(self) -> str:
+        return "%s/%d" % (self.subnet[1], self.subnet.prefixlen)
+
+    @property
+    def comment(self) -> str:
+        return "windward.airflow " + self.bridge
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (
+            "deb %s %s main" % (self.mirror, self.suite),
+            "deb %s %s-updates main" % (self.mirror, self.suite),
+            "deb %s-security %s-security main" % (self.mirror, self.suite),
+        )
+
+    @property
+    def image(self) -> str:
+        """The root file system's name says what went into it, so a changed input never meets an old image."""
+        inputs = "\n".join((*self.sources, *PACKAGES, RECIPE))
+        return "%s-%s" % (self.suite, hashlib.sha256(inputs.encode()).hexdigest()[:12])
+
+    def path(self, *parts: str) -> str:
+        return os.path.join(self.state_dir, *parts)
+
+
+def declared(hosts, network: str) -> list[Vm]:
+    """The inventory's local VMs: hosts that ask to be one and have an address in the network."""
+    return [
+        Vm.of({**hostvars["airflow_local_vm"], "name": name, "address": hostvars["ansible_host"]})
+        for name, hostvars in hosts.items()
+        if isinstance(hostvars.get("airflow_local_vm"), dict) and in_network(hostvars.get("ansible_host", ""), network)
+    ]
+
+
+def problems(vms: list[Vm], network: str) -> list[str]:
+    """What is wrong with a declaration, a sentence each."""
+    try:
+        subnet = ipaddress.IPv4Network(network)
+    except ValueError as error:
+        return ["airflow_local_vm_network %r is no IPv4 network (%s)" % (network, error)]
+    found = []
+    usable = subnet.num_addresses - 3  # without the network's own address, the gateway and broadcast
+    if usable < 1:
+        found.append("airflow_local_vm_network %s has no room for a VM" % network)
+    for vm in vms:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?", vm.name):
+            found.append("%r cannot be a VM's name: use up to 60 of a-z, 0-9 and - (not first or last)" % vm.name)
+        if usable >= 1 and not in_network(vm.address, network):
+            found.append("ansible_host %s of %s is not an address in %s" % (vm.address, vm.name, network))
+        elif usable >= 1 and ipaddress.IPv4Address(vm.address) in (subnet[0], subnet[1], subnet[-1]):
+            found.append("ansible_host %s of %s is taken by the network itself" % (vm.address, vm.name))
+        for port in (port for pair in vm.forward for port in pair if not 0 < port < 65536):
+            found.append("airflow_local_vm.forward of %s has %d, which is no port" % (vm.name, port))
+    for what, values in (
+        ("name", [vm.name for vm in vms]),
+        ("address", [vm.address for vm in vms]),
+        ("host_port", [str(host_port) for vm in vms for host_port, dummy in vm.forward]),
+    ):
+        for value in sorted({value for value in values if values.count(value) > 1}):
+            found.append("%s %s is declared twice" % (what, value))
+    return found
+
+
+def in_network(address: str, network: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network)
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Controller:
+    """What a refusal depends on; all of it can be read without any right."""
+
+    system: str
+    architecture: str
+    uid: int
+    commands: frozenset = frozenset()
+    debian: bool = True
+    bounding: int = ~0  # CapBnd: what even sudo cannot go beyond
+    no_new_privileges: bool = False
+    namespace_limits: dict = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        return sorted({package for tool, package in TOOLS.items() if tool not in self.commands})
+
+
+def refusal(controller: Controller) -> str:
+    """Why local VMs cannot work here, in one sentence; empty if they can."""
+    reason = ""
+    lacking = [name for name, bit in CAPABILITIES.items() if not controller.bounding >> bit & 1]
+    forbidden = [kind for kind in NAMESPACES if controller.namespace_limits.get(kind) == 0]
+    if controller.system != "Linux":
+        reason = "this computer runs %s, not Linux" % controller.system
+    elif controller.architecture not in ARCHITECTURES:
+        reason = "Debian is not known to run on %s" % controller.architecture
+    elif lacking:
+        reason = "this computer is itself a container without " + ", ".join(lacking)
+    elif forbidden:
+        reason = "the kernel forbids new %s namespaces (/proc/sys/user)" % ", ".join(forbidden)
+    elif controller.uid and "sudo" not in controller.commands:
+        reason = "you are not root and there is no sudo"
+    elif controller.uid and controller.no_new_privileges:
+        reason = "you are not root and this session may not gain privileges (no_new_privs)"
+    elif controller.missing and not controller.debian:
+        reason = "this is neither Debian nor Ubuntu, so please install %s yourself" % ", ".join(controller.missing)
+    return "A local VM cannot be made here: %s%s." % (reason, INSTEAD) if reason else ""
+
+
+def state_dir(environ) -> str:
+    """The operator's directory for everything about local VMs. A relative XDG path is invalid, says its standard."""
+    base = environ.get("XDG_STATE_HOME", "")
+    if not base.startswith("/"):
+        base = os.path.join(environ["HOME"], ".local/state")
+    return os.path.join(base, "windward.airflow")
+
+
+def ssh_args(directory: str) -> str:
+    """Options that make ssh know our VMs and change nothing for another host: the user's own files stay in force."""
+    known_hosts = " ".join(
+        ('"%s"' % os.path.join(directory, "known_hosts"), "~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+    )
+    keys = ["~/.ssh/id_" + kind for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk")]
+    options = ["UserKnownHostsFile=" + known_hosts, 'IdentityFile="%s"' % os.path.join(directory, "id_ed25519")]
+    options += ["IdentityFile=" + key for key in keys]
+    return " ".join("-o " + shlex.quote(option) for option in options)
+
+
+def nspawn(vm: Vm, site: Site) -> list[str]:
+    caches = (
+        "--bind=%s:%s" % (site.path("cache", name).replace(":", r"\:"), os.path.join(CACHE_MOUNT, name))
+        for name in ("apt", "uv")
+    )
+    return [
+        "systemd-nspawn",
+        "--quiet",
+        "--settings=no",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--machine=" + vm.name,
+        "--directory=" + site.path("vms", vm.name, "root"),
+        "--network-bridge=" + site.bridge,
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        *caches,
+    ]
+
+
+def rules(site: Site, docker: bool) -> list[list[str]]:
+    """iptables rules as [table, chain, match...]. Docker drops what is forwarded unless its own chain accepts it."""
+    comment = ["-m", "comment", "--comment", site.comment]
+    established = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
+    wanted = [["nat", "POSTROUTING", "-s", site.network, "!", "-o", site.bridge, *comment, "-j", "MASQUERADE"]]
+    for chain in ["FORWARD"] + ["DOCKER-USER"] * docker:
+        wanted.append(["filter", chain, "-i", site.bridge, *comment, "-j", "ACCEPT"])
+        wanted.append(["filter", chain, "-o", site.bridge, *established, *comment, "-j", "ACCEPT"])
+    return wanted
+
+
+def cgroups(mounts: str, name: str) -> list[str]:
+    """A VM's own control groups, from the text of /proc/self/mounts: two systemds in one group fight over it."""
+    found = []
+    for line in mounts.splitlines():
+        dummy, point, kind, options = line.split()[:4]
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+            found.append(os.path.join(point, "vm-" + name))
+    return sorted(set(found))
+
+
+def is_same_process(pid_file: str, stat: str) -> bool:
+    """Whether the process with this /proc/PID/stat is the one that wrote the PID file, not a later one of its number."""
+    after_name = stat.rpartition(")")[2].split()  # a process's name may hold blanks and parentheses
+    recorded = pid_file.split()
+    if len(recorded) != 2 or len(after_name) < 20 or after_name[0] == "Z":
+        return False
+    return recorded == [stat.split(" ", 1)[0], after_name[19]]
+
+
+def network_file(vm: Vm, site: Site) -> str:
+    return (
+        "[Match]\nName=host0\n\n[Network]\nAddress=%s/%d\nGateway=%s\nDHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+        % (vm.address, site.subnet.prefixlen, site.subnet[1])
+    )
+
+
+def address_of(text: str) -> str:
+    """The address in a network file."""
+    found = re.search(r"^Address=([0-9.]+)/", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def resolver(text: str) -> str:
+    """The VM's resolv.conf from the controller's: the loopback resolver of another machine is of no use."""
+    lines = [line.split() for line in text.splitlines()]
+    servers = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
+    usable = [server for server in servers if not ipaddress.ip_address(server.split("%")[0]).is_loopback]
+    if not usable:
+        raise LocalVmError(
+            "A local VM would have no DNS: the controller names %s only%s." % (", ".join(servers) or "no server", INSTEAD)
+        )
+    rest = [" ".join(words) for words in lines if words[:1] in (["search"], ["options"])]
+    return "".join(line + "\n" for line in ["nameserver " + server for server in usable] + rest)
+
+
+def certificates(bundle: str) -> dict[str, str]:
+    """The certificates of a PEM bundle by their digest."""
+    pems = re.findall(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", bundle, re.DOTALL)
+    bodies = ("".join(pem.splitlines()[1:-1]) for pem in pems)
+    return {hashlib.sha256(base64.b64decode(body)).hexdigest(): pem + "\n" for body, pem in zip(bodies, pems)}
+
+
+def own_files(vm: Vm, site: Site, resolv_conf: str, public_key: str) -> dict[str, str]:
+    """The files of a VM's root file system that follow from the declaration and the controller."""
+    return {
+        NETWORK_FILE: network_file(vm, site),
+        "etc/hostname": vm.name + "\n",
+        "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n%s %s\n" % (vm.address, vm.name),
+        "etc/resolv.conf": resolver(resolv_conf),
+        "home/%s/.ssh/authorized_keys" % LOGIN: public_key,
+    }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is of one VM."""
+
+    exists: bool = False
+    partial: bool = False
+    running: bool = False
+    outdated: bool = False  # runs with other options than it would be given now
+    stale_files: frozenset = frozenset()
+    forwarded: frozenset = frozenset()  # pairs that a live forwarder serves
+    leftovers: bool = False  # control groups without a VM
+
+    @property
+    def state(self) -> str:
+        return "running" if self.running else "stopped" if self.exists else "partial" if self.partial else "absent"
+
+
+def plan(wanted: str, vm: Vm, seen: Seen) -> list[str]:
+    """From what is to what is wanted."""
+    if wanted == "absent":
+        there = seen.exists or seen.partial or seen.running or seen.leftovers or seen.forwarded
+        return ["stop"] * seen.running + ["remove"] * bool(there)
+    if wanted == "stopped":
+        return ["stop"] * seen.running
+    steps = ["discard"] * seen.partial
+    if not seen.exists:
+        return [*steps, "create", "start", *["forward"] * bool(vm.forward)]
+    restart = seen.running and (seen.outdated or NETWORK_FILE in seen.stale_files)
+    steps += ["stop"] * restart + ["configure"] * bool(seen.stale_files)
+    started = restart or not seen.running
+    serving = frozenset() if started else seen.forwarded
+    return steps + ["start"] * started + ["forward"] * (serving != set(vm.forward))
