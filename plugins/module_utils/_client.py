@@ -1,0 +1,343 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. One session with Airflow's REST API, on the standard library alone."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import random
+import re
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+VERSION = "0.1.0"
+PAGE = 100  # Airflow's own ceiling: a higher limit is cut to it without a word
+TOKEN_PATH = "/auth/token"
+
+
+class AirflowApiError(Exception):
+    """Whatever keeps a module from its answer. What is in `result` reaches the task beside the message."""
+
+    def __init__(self, message: str, status: int | None = None, result: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.result = result or {}
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    reason: str
+    headers: Message
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body.strip() else None
+
+    def detail(self) -> str:
+        """What the server says about an error, without the rejected input: that may be a secret."""
+        try:
+            detail = self.json()["detail"]
+        except (ValueError, TypeError, KeyError):
+            return _plain_text(self.body)
+        if isinstance(detail, list):
+            return "; ".join(f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg')}" for item in detail)
+        if isinstance(detail, dict):
+            return ": ".join(str(detail[word]) for word in ("reason", "message") if detail.get(word))
+        return str(detail)
+
+    def says_no_such_object(self) -> bool:
+        """Airflow's own 404; a path that no route answers looks different."""
+        try:
+            return self.status == 404 and self.json()["detail"] != "Not Found"
+        except (ValueError, TypeError, KeyError):
+            return False
+
+    def date(self) -> datetime:
+        """The server's clock, so that ages don't depend on ours."""
+        try:
+            return parsedate_to_datetime(self.headers["Date"])
+        except (KeyError, TypeError, ValueError):
+            return datetime.now().astimezone()
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a path."""
+    return quote(name, safe="")
+
+
+class Client:
+    """Logs in when it must, renews a refused token once, retries what is safe to retry, reads all pages."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        token_in: str = "header",
+        ca_path: str | None = None,
+        validate_certs: bool = True,
+        timeout: float = 30,
+        retry_timeout: float = 60,
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            self._port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        except (KeyError, ValueError):
+            raise AirflowApiError("api_url must be an http:// or https:// URL") from None
+        if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+            raise AirflowApiError("api_url must name a host, and hold no user, query or fragment")
+        self._scheme, self._host, self._prefix = parts.scheme, parts.hostname, parts.path.rstrip("/")
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._username, self._password = username, password
+        self._token, self._token_in = token, token_in
+        self._timeout, self._retry_timeout = timeout, retry_timeout
+        self._tls = _tls_context(ca_path, validate_certs) if parts.scheme == "https" else None
+        self._connection: http.client.HTTPConnection | None = None
+        self._absolute = False
+        self._proxy_headers: dict[str, str] = {}
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # -- what modules call -------------------------------------------------------------------------------------------
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        return self.request("GET", path, query=query)
+
+    def find(self, path: str) -> Any:
+        """The object at `path`, None if Airflow knows of none. A path that no route answers is an error."""
+        reply = self._authorized("GET", path, None, None)
+        return None if reply.says_no_such_object() else self._judge("GET", path, reply)
+
+    def pages(self, path: str, key: str, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """All rows of a listing. The offset follows what came, as a server may hand out fewer than asked for."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.get(path, {**(query or {}), "limit": PAGE, "offset": len(found)})
+            try:
+                rows, total = page[key], page["total_entries"]
+            except (TypeError, KeyError):
+                raise AirflowApiError(f"GET {self._url(path)}: the answer is not a listing of {key}") from None
+            found += rows
+            if not rows or len(found) >= total:
+                return found
+
+    def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+        return self._judge(method, path, self._authorized(method, path, query, body))
+
+    def open(self, path: str) -> Reply:
+        """A page that needs no log-in, with its headers, asked for once: for those who look whether Airflow is up."""
+        reply = self._exchange_patiently("GET", path, None, None, {}, patience=0)
+        self._judge("GET", path, reply)
+        return reply
+
+    # -- log-in ------------------------------------------------------------------------------------------------------
+
+    def _authorized(self, method: str, path: str, query: Mapping[str, Any] | None, body: Any) -> Reply:
+        """One request with the token; a token that is refused is renewed once, where there is a log-in."""
+        fresh = self._token is None
+        if fresh:
+            self._log_in()
+        reply = self._exchange_patiently(method, path, query, body, self._token_header())
+        if _token_refused(reply) and self._username and not fresh:
+            self._log_in()
+            reply = self._exchange_patiently(method, path, query, body, self._token_header())
+        return reply
+
+    def _log_in(self) -> None:
+        if not self._username:
+            raise AirflowApiError("Give api_token, or api_username and api_password")
+        login = {"username": self._username, "password": self._password}
+        reply = self._exchange_patiently("POST", TOKEN_PATH, None, login, {}, idempotent=True)
+        if reply.status == 401:
+            raise AirflowApiError(
+                f"POST {self._url(TOKEN_PATH)}: 401: {reply.detail()} (api_username, api_password)", status=401
+            )
+        token = self._judge("POST", TOKEN_PATH, reply)
+        if not isinstance(token, dict) or not isinstance(token.get("access_token"), str):
+            raise AirflowApiError(f"POST {self._url(TOKEN_PATH)}: the answer holds no access_token")
+        self._token = token["access_token"]
+
+    def _token_header(self) -> dict[str, str]:
+        # A way through the Kubernetes API server's proxy has its own use for Authorization; Airflow takes a cookie too.
+        if self._token_in == "cookie":
+            return {"Cookie": f"_token={self._token}"}
+        return {"Authorization": f"Bearer {self._token}"}
+
+    # -- HTTP --------------------------------------------------------------------------------------------------------
+
+    def _exchange_patiently(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        headers: Mapping[str, str],
+        idempotent: bool | None = None,
+        patience: float | None = None,
+    ) -> Reply:
+        """Retry what a moment's patience may cure. A POST is sent once: its first try may have had its effect."""
+        safe = method != "POST" if idempotent is None else idempotent
+        target = self._prefix + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        give_up = time.monotonic() + (self._retry_timeout if patience is None else patience)
+        pause = 0.5
+        while True:
+            reply: Reply | None = None
+            try:
+                reply = self._exchange(method, target, data, headers, safe)
+                if reply.status != 429 and reply.status < 500:
+                    return reply
+                failure = None
+            except (OSError, http.client.HTTPException) as exc:
+                failure = AirflowApiError(f"{method} {self._url(path)}: {self._reason(exc)}")
+                if _lasting(exc):
+                    raise failure from exc
+            wait = max(_retry_after(reply), random.uniform(pause / 2, pause))
+            pause = min(pause * 2, 8)
+            if not safe or time.monotonic() + wait > give_up:
+                if reply is None:
+                    raise failure or AssertionError
+                return reply
+            time.sleep(wait)
+
+    def _exchange(self, method: str, target: str, data: bytes | None, headers: Mapping[str, str], safe: bool) -> Reply:
+        """One request on the kept connection. The server may have closed that meanwhile: then at once on a new one."""
+        if not safe:
+            self.close()
+        kept = self._connection is not None
+        connection = self._connection or self._connect()
+        try:
+            connection.request(
+                method,
+                self._origin + target if self._absolute else target,
+                body=data,
+                headers={
+                    "Accept": "application/json",
+                    "User-Agent": f"windward.airflow/{VERSION}",
+                    **({"Content-Type": "application/json"} if data is not None else {}),
+                    **self._proxy_headers,
+                    **headers,
+                },
+            )
+            answer = connection.getresponse()
+            reply = Reply(answer.status, answer.reason, answer.headers, answer.read())
+        except BaseException as exc:
+            self.close()
+            if kept and isinstance(exc, (ConnectionError, http.client.HTTPException)):
+                return self._exchange(method, target, data, headers, safe)
+            raise
+        if answer.will_close:
+            self.close()
+        return reply
+
+    def _connect(self) -> http.client.HTTPConnection:
+        proxy = None
+        if not urllib.request.proxy_bypass(f"{self._host}:{self._port}"):
+            proxy = urllib.request.getproxies().get(self._scheme)
+        via = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
+        host, port = (via.hostname or "", via.port or 80) if via else (self._host, self._port)
+        login = {}
+        if via and via.username is not None:
+            pair = f"{unquote(via.username)}:{unquote(via.password or '')}".encode()
+            login = {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        if self._tls:
+            self._connection = http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)
+            if via:
+                self._connection.set_tunnel(self._host, self._port, login)
+        else:
+            self._connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
+            self._absolute, self._proxy_headers = bool(via), login
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def _judge(self, method: str, path: str, reply: Reply) -> Any:
+        """The answer's data, or an error that says what was asked of whom and what came back."""
+        asked = f"{method} {self._url(path)}: {reply.status}"
+        if 300 <= reply.status < 400:
+            place = reply.headers.get("Location", "").partition("?")[0]
+            raise AirflowApiError(f"{asked}: redirected to {place or 'nowhere'}; is api_url right?", reply.status)
+        if reply.status >= 400:
+            hint = " (api_token)" if _token_refused(reply) else ""
+            raise AirflowApiError(f"{asked}: {reply.detail() or reply.reason}{hint}", reply.status)
+        try:
+            return reply.json()
+        except ValueError:
+            kind = reply.headers.get("Content-Type", "no content type")
+            raise AirflowApiError(
+                f"{asked}: not JSON but {kind}: {_plain_text(reply.body)}; is api_url right?", reply.status
+            ) from None
+
+    def _url(self, path: str) -> str:
+        return self._origin + self._prefix + path
+
+    def _reason(self, exc: Exception) -> str:
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            return f"the server's certificate is not trusted: {exc.verify_message} (api_ca_path)"
+        if isinstance(exc, TimeoutError):
+            return f"no answer within {self._timeout} s"
+        if isinstance(exc, http.client.IncompleteRead):
+            return "the answer broke off"
+        return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+
+
+def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_path)
+    except OSError as exc:
+        raise AirflowApiError(f"api_ca_path {ca_path} can't be used: {exc.strerror or exc}") from exc
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _lasting(exc: Exception) -> bool:
+    """Errors that waiting doesn't cure."""
+    unknown_host = isinstance(exc, socket.gaierror) and exc.errno != socket.EAI_AGAIN
+    return unknown_host or isinstance(exc, (ssl.SSLCertVerificationError, http.client.InvalidURL))
+
+
+def _token_refused(reply: Reply) -> bool:
+    """Airflow answers 403 for a bad token as for a missing permission; only the text tells them apart."""
+    return reply.status == 401 or (reply.status == 403 and reply.detail() == "Invalid JWT token")
+
+
+def _retry_after(reply: Reply | None) -> float:
+    value = reply.headers.get("Retry-After", "") if reply else ""
+    if value.isdecimal():
+        return int(value)
+    try:
+        return parsedate_to_datetime(value).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return 0
+
+
+def _plain_text(body: bytes) -> str:
+    """What a person would read of a page that is not JSON: its title, or its first words."""
+    text = body[:20000].decode(errors="replace")
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
+    return " ".join(re.sub(r"<[^>]*>", " ", title.group(1) if title else text).split())[:200]

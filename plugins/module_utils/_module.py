@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. What every module that talks to Airflow's REST API shares with Ansible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+from ._client import AirflowApiError, Client
+
+
+def _option(variable: str, **spec: Any) -> dict[str, Any]:
+    return {**spec, "fallback": (env_fallback, [variable])}
+
+
+CONNECTION = {
+    "api_url": _option("AIRFLOW_API_URL", type="str", required=True),
+    "api_username": _option("AIRFLOW_API_USERNAME", type="str"),
+    "api_password": _option("AIRFLOW_API_PASSWORD", type="str", no_log=True),
+    "api_token": _option("AIRFLOW_API_TOKEN", type="str", no_log=True),
+    "api_token_in": _option(
+        "AIRFLOW_API_TOKEN_IN", type="str", choices=["header", "cookie"], default="header", no_log=False
+    ),
+    "api_ca_path": _option("AIRFLOW_API_CA_PATH", type="path"),
+    "validate_certs": _option("AIRFLOW_API_VALIDATE_CERTS", type="bool", default=True),
+    "api_timeout": _option("AIRFLOW_API_TIMEOUT", type="float", default=30.0),
+    "api_retry_timeout": _option("AIRFLOW_API_RETRY_TIMEOUT", type="float", default=60.0),
+}
+
+
+def run(
+    spec: dict[str, Any], act: Callable[[AnsibleModule, Client], dict[str, Any]], *, log_in: bool = True, **rules: Any
+) -> None:
+    """Let `act` do the module's work. The only place where an error becomes the task's failure."""
+    module = AnsibleModule(
+        argument_spec={**CONNECTION, **spec},
+        supports_check_mode=True,
+        required_together=[("api_username", "api_password")],
+        required_one_of=[("api_token", "api_username")] if log_in else None,
+        **rules,
+    )
+    given = {name: module.params[name] for name in CONNECTION}
+    try:
+        client = Client(
+            given.pop("api_url"),
+            validate_certs=given.pop("validate_certs"),
+            **{name.removeprefix("api_"): value for name, value in given.items()},
+        )
+        with client:
+            result = act(module, client)
+    except AirflowApiError as exc:
+        module.fail_json(msg=str(exc), **exc.result)
+    module.exit_json(**result)
+
+
+def looks(timeout: float, interval: float) -> Iterator[float]:
+    """Yield the seconds gone by: at once, then ever more seldom down to each `interval`, last when time is up."""
+    start, pause = time.monotonic(), min(0.5, interval)
+    yield 0.0
+    while (left := start + timeout - time.monotonic()) > 0:
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, interval)
+        yield time.monotonic() - start
+
+
+def moment(text: str) -> datetime:
+    """A timestamp of the API or of a task; UTC if it names no zone. (Python below 3.11 doesn't read "Z".)"""
+    text = text.strip().replace("Z", "+00:00")
+    when = datetime.fromisoformat(text)
+    return when if when.tzinfo else datetime.fromisoformat(f"{text}+00:00")

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pool
+short_description: Manage pools of Airflow
+version_added: 0.1.0
+description:
+  - Creates, changes and deletes a pool, which limits how many task slots a group of tasks may occupy at a time.
+author: Windward contributors (@windward)
+extends_documentation_fragment:
+  - windward.airflow.api
+  - windward.airflow.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+options:
+  name:
+    description: Name of the pool.
+    type: str
+    required: true
+  slots:
+    description:
+      - How many slots the pool has; V(-1) is without limit.
+      - Needed to create a pool.
+    type: int
+  description:
+    description: What the pool is for. An empty text removes it.
+    type: str
+  include_deferred:
+    description: Whether deferred tasks count as occupying their slots. A new pool does not count them unless told to.
+    type: bool
+  state:
+    description:
+      - Whether the pool is to exist.
+      - Airflow's own pool V(default_pool) can be resized, but neither described nor deleted.
+    type: str
+    choices: [present, absent]
+    default: present
+"""
+
+EXAMPLES = r"""
+- name: Limit what the warehouse has to bear
+  windward.airflow.pool:
+    api_url: https://airflow.example.org
+    api_username: deploy
+    api_password: "{{ airflow_deploy_password }}"
+    name: warehouse
+    slots: 8
+    description: Queries at a time
+
+- name: Resize the default pool
+  windward.airflow.pool:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    name: default_pool
+    slots: 256
+"""
+
+RETURN = r"""
+pool:
+  description: The pool as it is, or in check mode would be, afterwards; null when it is absent.
+  returned: success
+  type: dict
+  sample:
+    name: warehouse
+    slots: 8
+    description: Queries at a time
+    include_deferred: false
+"""
+
+from ..module_utils._module import run
+from ..module_utils._resource import Plan, Resource
+
+
+def refuse(name: str, plan: Plan) -> str | None:
+    if plan.after and plan.after["slots"] < -1:
+        return "slots must be -1 (no limit) or more"
+    if name == "default_pool" and (plan.action == "delete" or "description" in plan.fields):
+        return "Airflow's own pool can be resized, but neither described nor deleted"
+    return None
+
+
+POOL = Resource(
+    kind="pool",
+    path="/api/v2/pools",
+    key="name",
+    fields=("slots", "description", "include_deferred"),
+    required=("slots",),
+    defaults={"description": None, "include_deferred": False},
+    patch_key="pool",
+    refuse=refuse,
+)
+
+
+def main() -> None:
+    spec = {
+        "name": {"type": "str", "required": True},
+        "slots": {"type": "int"},
+        "description": {"type": "str"},
+        "include_deferred": {"type": "bool"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
+    run(spec, POOL.manage)
+
+
+if __name__ == "__main__":
+    main()
