@@ -50,12 +50,12 @@ PACKAGES = (
 )
 
 # Runs once in a new root file system. Its text is part of the image's name, so that a change makes a new image.
-RECIPE = r"""
+RECIPE = rf"""
 set -eu
-useradd --create-home --shell /bin/bash {login}
-install -d -m 700 -o {login} -g {login} /home/{login}/.ssh
-echo '{login} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{login}
-chmod 440 /etc/sudoers.d/{login}
+useradd --create-home --shell /bin/bash {LOGIN}
+install -d -m 700 -o {LOGIN} -g {LOGIN} /home/{LOGIN}/.ssh
+echo '{LOGIN} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{LOGIN}
+chmod 440 /etc/sudoers.d/{LOGIN}
 rm -f /etc/ssh/ssh_host_*
 cat > /etc/ssh/sshd_config.d/local-vm.conf <<'END'
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -66,14 +66,23 @@ MaxAuthTries 20
 END
 echo LANG=C.UTF-8 > /etc/default/locale
 # Each package that was downloaded is shared with the next VM; renamed into place, for a VM can die at any time.
+cat > /usr/local/sbin/share-packages <<'END'
+#!/bin/sh
+cd /var/cache/apt/archives
+for deb in *.deb; do
+  [ ! -e "$deb" ] || [ -e "{CACHE_MOUNT}/apt/$deb" ] ||
+    {{ cp "$deb" "{CACHE_MOUNT}/apt/.$deb.$$" && mv "{CACHE_MOUNT}/apt/.$deb.$$" "{CACHE_MOUNT}/apt/$deb"; }}
+done
+END
+chmod 755 /usr/local/sbin/share-packages
 cat > /etc/apt/apt.conf.d/90local-vm <<'END'
-DPkg::Post-Invoke {{ "cd /var/cache/apt/archives && for deb in *.deb; do [ ! -e \"$deb\" ] || [ -e {cache}/apt/\"$deb\" ] || {{ cp \"$deb\" {cache}/apt/\".$deb.$$\" && mv {cache}/apt/\".$deb.$$\" {cache}/apt/\"$deb\"; }} || true; done"; }};
+DPkg::Post-Invoke {{ "share-packages || true"; }};
 APT::Keep-Downloaded-Packages "true";
 END
 systemctl -q enable systemd-networkd
 # They would hold apt's lock against a deployment.
 systemctl -q mask apt-daily.timer apt-daily-upgrade.timer
-""".format(login=LOGIN, cache=CACHE_MOUNT)  # fmt: skip
+"""
 
 # $1 is the PID file, then control groups up to "--", then the command. The PID and its start time are written before
 # the command runs, so there is no moment in which a VM runs unknown.
@@ -139,16 +148,16 @@ class Site:
     @property
     def sources(self) -> tuple[str, ...]:
         return (
-            "deb %s %s main" % (self.mirror, self.suite),
-            "deb %s %s-updates main" % (self.mirror, self.suite),
-            "deb %s-security %s-security main" % (self.mirror, self.suite),
+            f"deb {self.mirror} {self.suite} main",
+            f"deb {self.mirror} {self.suite}-updates main",
+            f"deb {self.mirror}-security {self.suite}-security main",
         )
 
     @property
     def image(self) -> str:
         """The root file system's name says what went into it, so a changed input never meets an old image."""
         inputs = "\n".join((*self.sources, *PACKAGES, RECIPE))
-        return "%s-%s" % (self.suite, hashlib.sha256(inputs.encode()).hexdigest()[:12])
+        return f"{self.suite}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
 
     def path(self, *parts: str) -> str:
         return os.path.join(self.state_dir, *parts)
@@ -168,18 +177,18 @@ def problems(vms: list[Vm], network: str) -> list[str]:
     try:
         subnet = ipaddress.IPv4Network(network)
     except ValueError as error:
-        return ["airflow_local_vm_network %r is no IPv4 network (%s)" % (network, error)]
+        return [f"airflow_local_vm_network {network!r} is no IPv4 network ({error})"]
     found = []
     usable = subnet.num_addresses - 3  # without the network's own address, the gateway and broadcast
     if usable < 1:
-        found.append("airflow_local_vm_network %s has no room for a VM" % network)
+        found.append(f"airflow_local_vm_network {network} has no room for a VM")
     for vm in vms:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?", vm.name):
-            found.append("%r cannot be a VM's name: use up to 60 of a-z, 0-9 and - (not first or last)" % vm.name)
+            found.append(f"{vm.name!r} cannot be a VM's name: use up to 60 of a-z, 0-9 and - (not first or last)")
         if usable >= 1 and not in_network(vm.address, network):
-            found.append("ansible_host %s of %s is not an address in %s" % (vm.address, vm.name, network))
+            found.append(f"ansible_host {vm.address} of {vm.name} is not an address in {network}")
         elif usable >= 1 and ipaddress.IPv4Address(vm.address) in (subnet[0], subnet[1], subnet[-1]):
-            found.append("ansible_host %s of %s is taken by the network itself" % (vm.address, vm.name))
+            found.append(f"ansible_host {vm.address} of {vm.name} is taken by the network itself")
         for port in (port for pair in vm.forward for port in pair if not 0 < port < 65536):
             found.append("airflow_local_vm.forward of %s has %d, which is no port" % (vm.name, port))
     for what, values in (
@@ -188,7 +197,7 @@ def problems(vms: list[Vm], network: str) -> list[str]:
         ("host_port", [str(host_port) for vm in vms for host_port, dummy in vm.forward]),
     ):
         for value in sorted({value for value in values if values.count(value) > 1}):
-            found.append("%s %s is declared twice" % (what, value))
+            found.append(f"{what} {value} is declared twice")
     return found
 
 
@@ -223,20 +232,20 @@ def refusal(controller: Controller) -> str:
     lacking = [name for name, bit in CAPABILITIES.items() if not controller.bounding >> bit & 1]
     forbidden = [kind for kind in NAMESPACES if controller.namespace_limits.get(kind) == 0]
     if controller.system != "Linux":
-        reason = "this computer runs %s, not Linux" % controller.system
+        reason = f"this computer runs {controller.system}, not Linux"
     elif controller.architecture not in ARCHITECTURES:
-        reason = "Debian is not known to run on %s" % controller.architecture
+        reason = f"Debian is not known to run on {controller.architecture}"
     elif lacking:
         reason = "this computer is itself a container without " + ", ".join(lacking)
     elif forbidden:
-        reason = "the kernel forbids new %s namespaces (/proc/sys/user)" % ", ".join(forbidden)
+        reason = "the kernel forbids new {} namespaces (/proc/sys/user)".format(", ".join(forbidden))
     elif controller.uid and "sudo" not in controller.commands:
         reason = "you are not root and there is no sudo"
     elif controller.uid and controller.no_new_privileges:
         reason = "you are not root and this session may not gain privileges (no_new_privs)"
     elif controller.missing and not controller.debian:
-        reason = "this is neither Debian nor Ubuntu, so please install %s yourself" % ", ".join(controller.missing)
-    return "A local VM cannot be made here: %s%s." % (reason, INSTEAD) if reason else ""
+        reason = "this is neither Debian nor Ubuntu, so please install {} yourself".format(", ".join(controller.missing))
+    return f"A local VM cannot be made here: {reason}{INSTEAD}." if reason else ""
 
 
 def state_dir(environ) -> str:
@@ -250,17 +259,17 @@ def state_dir(environ) -> str:
 def ssh_args(directory: str) -> str:
     """Options that make ssh know our VMs and change nothing for another host: the user's own files stay in force."""
     known_hosts = " ".join(
-        ('"%s"' % os.path.join(directory, "known_hosts"), "~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+        ('"{}"'.format(os.path.join(directory, "known_hosts")), "~/.ssh/known_hosts", "~/.ssh/known_hosts2")
     )
     keys = ["~/.ssh/id_" + kind for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk")]
-    options = ["UserKnownHostsFile=" + known_hosts, 'IdentityFile="%s"' % os.path.join(directory, "id_ed25519")]
+    options = ["UserKnownHostsFile=" + known_hosts, 'IdentityFile="{}"'.format(os.path.join(directory, "id_ed25519"))]
     options += ["IdentityFile=" + key for key in keys]
     return " ".join("-o " + shlex.quote(option) for option in options)
 
 
 def nspawn(vm: Vm, site: Site) -> list[str]:
     caches = (
-        "--bind=%s:%s" % (site.path("cache", name).replace(":", r"\:"), os.path.join(CACHE_MOUNT, name))
+        "--bind={}:{}".format(site.path("cache", name).replace(":", r"\:"), os.path.join(CACHE_MOUNT, name))
         for name in ("apt", "uv")
     )
     return [
@@ -330,7 +339,7 @@ def resolver(text: str) -> str:
     usable = [server for server in servers if not ipaddress.ip_address(server.split("%")[0]).is_loopback]
     if not usable:
         raise LocalVmError(
-            "A local VM would have no DNS: the controller names %s only%s." % (", ".join(servers) or "no server", INSTEAD)
+            "A local VM would have no DNS: the controller names {} only{}.".format(", ".join(servers) or "no server", INSTEAD)
         )
     rest = [" ".join(words) for words in lines if words[:1] in (["search"], ["options"])]
     return "".join(line + "\n" for line in ["nameserver " + server for server in usable] + rest)
@@ -348,9 +357,9 @@ def own_files(vm: Vm, site: Site, resolv_conf: str, public_key: str) -> dict[str
     return {
         NETWORK_FILE: network_file(vm, site),
         "etc/hostname": vm.name + "\n",
-        "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n%s %s\n" % (vm.address, vm.name),
+        "etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{vm.address} {vm.name}\n",
         "etc/resolv.conf": resolver(resolv_conf),
-        "home/%s/.ssh/authorized_keys" % LOGIN: public_key,
+        f"home/{LOGIN}/.ssh/authorized_keys": public_key,
     }
 
 

@@ -68,7 +68,7 @@ def write(path: Path, text: str, mode: int = 0o644, owner: int = 0) -> None:
 def remove_tree(path: Path) -> None:
     """Removes a root file system, but nothing that a killed run left mounted in it."""
     points = (line.split()[1].encode().decode("unicode_escape") for line in read("/proc/self/mounts").splitlines())
-    for point in sorted((point for point in points if point.startswith("%s/" % path)), reverse=True):
+    for point in sorted((point for point in points if point.startswith(f"{path}/")), reverse=True):
         run("umount", "--lazy", point)
     shutil.rmtree(path)
 
@@ -102,7 +102,7 @@ def until(condition, seconds: float) -> bool:
 
 def controller() -> lv.Controller:
     status = dict(line.split(":", 1) for line in read("/proc/self/status").splitlines() if ":" in line)
-    limits = {kind: read("/proc/sys/user/max_%s_namespaces" % kind).strip() for kind in lv.NAMESPACES}
+    limits = {kind: read(f"/proc/sys/user/max_{kind}_namespaces").strip() for kind in lv.NAMESPACES}
     commands = {tool for tool in (*lv.TOOLS, "sudo") if shutil.which(tool, path=PATH)}
     return lv.Controller(
         system=platform.system(),
@@ -131,7 +131,7 @@ def listeners() -> dict[int, set[str]]:
 def sockets(pid: str) -> set[str]:
     found = set()
     with contextlib.suppress(OSError):
-        for descriptor in os.scandir("/proc/%s/fd" % pid):
+        for descriptor in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
                 target = os.readlink(descriptor.path)
                 if target.startswith("socket:["):
@@ -140,7 +140,7 @@ def sockets(pid: str) -> set[str]:
 
 
 def command_line(pid: str) -> list[str]:
-    return read("/proc/%s/cmdline" % pid).split("\0")[:-1]
+    return read(f"/proc/{pid}/cmdline").split("\0")[:-1]
 
 
 def processes() -> list[str]:
@@ -164,7 +164,7 @@ def foreign(port: int) -> str:
     inodes = listeners().get(port, set())
     for pid in processes():
         if inodes & sockets(pid):
-            return "process %s (%s)" % (pid, shlex.join(command_line(pid)))
+            return f"process {pid} ({shlex.join(command_line(pid))})"
     return "another process"
 
 
@@ -182,11 +182,11 @@ class Network:
             for item in link.get("addr_info", ()):
                 address = "%s/%d" % (item["local"], item["prefixlen"])
                 if link["ifname"] == site.bridge and address != site.gateway:
-                    found.append("interface %s exists with address %s, not %s" % (site.bridge, address, site.gateway))
+                    found.append(f"interface {site.bridge} exists with address {address}, not {site.gateway}")
                 elif link["ifname"] != site.bridge and lv.in_network(item["local"], site.network):
-                    found.append("interface %s has %s, in %s" % (link["ifname"], address, site.network))
+                    found.append("interface {} has {}, in {}".format(link["ifname"], address, site.network))
         if os.path.exists("/sys/class/net/" + site.bridge) and not self.port_dir.is_dir():
-            found.append("interface %s exists and is no bridge" % site.bridge)
+            found.append(f"interface {site.bridge} exists and is no bridge")
         return found
 
     def missing(self) -> list[list[str]]:
@@ -244,7 +244,7 @@ def authorities(root: Path, bundle: str) -> dict[str, str]:
     """Files with the certificates of the bundle that Debian does not have anyway."""
     debian = "".join(map(read, (root / "usr/share/ca-certificates/mozilla").glob("*.crt")))
     extra = set(lv.certificates(bundle)) - set(lv.certificates(debian))
-    return {"%s/local-vm-%s.crt" % (lv.CA_DIRECTORY, key[:16]): lv.certificates(bundle)[key] for key in sorted(extra)}
+    return {f"{lv.CA_DIRECTORY}/local-vm-{key[:16]}.crt": lv.certificates(bundle)[key] for key in sorted(extra)}
 
 
 def stale(root: Path, wanted: dict[str, str]) -> list[str]:
@@ -258,7 +258,7 @@ def install(root: Path, wanted: dict[str, str]) -> None:
     for name in names:
         path = root / name
         if root.resolve() not in path.parent.resolve().parents:
-            raise LocalVmError("%s leads out of the VM through a link" % path)
+            raise LocalVmError(f"{path} leads out of the VM through a link")
         if name in wanted:
             write(path, wanted[name])
         else:
@@ -282,7 +282,7 @@ class Machine:
     def pid(self) -> int:
         """The running VM's systemd-nspawn, or 0."""
         recorded = read(self.pid_file)
-        stat = read("/proc/%s/stat" % recorded.split()[0]) if recorded.strip() else ""
+        stat = read(f"/proc/{recorded.split()[0]}/stat") if recorded.strip() else ""
         return int(recorded.split()[0]) if lv.is_same_process(recorded, stat) else 0
 
     @property
@@ -319,8 +319,7 @@ class Machine:
         suites = [line.split()[2] for line in read(self.root / "etc/apt/sources.list").splitlines() if line[:4] == "deb "]
         if suites and self.site.suite not in suites:
             found.append(
-                "%s was made from %s, not %s: remove it first (playbooks/cleanup.yml)"
-                % (vm.name, suites[0], self.site.suite)
+                f"{vm.name} was made from {suites[0]}, not {self.site.suite}: remove it first (playbooks/cleanup.yml)"
             )
         return found
 
@@ -350,7 +349,7 @@ class Machine:
         self.pid_file.unlink(missing_ok=True)
         detach(self.unit, lv.LAUNCH, str(self.pid_file), *groups, "--", *command, log=self.directory / "console.log")
         if not until(self.pid_file.exists, 10):
-            raise LocalVmError("%s did not start: %s" % (self.vm.name, self.console()))
+            raise LocalVmError(f"{self.vm.name} did not start: {self.console()}")
 
     def seed_packages(self) -> None:
         """Gives the VM what other VMs have downloaded, by a second name of the same file."""
@@ -383,13 +382,13 @@ class Machine:
         answer = ""
         while time.monotonic() < deadline:
             if not self.pid:
-                raise LocalVmError("%s ended while it booted: %s" % (self.vm.name, self.console()))
+                raise LocalVmError(f"{self.vm.name} ended while it booted: {self.console()}")
             try:
                 socket.create_connection(address, timeout=1).close()
             except OSError:
                 time.sleep(0.05)
                 continue
-            said = run(*ssh(self.site), "%s@%s" % (lv.LOGIN, self.vm.address), ask, check=False)
+            said = run(*ssh(self.site), f"{lv.LOGIN}@{self.vm.address}", ask, check=False)
             state, *failed = said.stdout.splitlines() or [""]
             if state in ("running", "degraded"):
                 return [line.split()[0] for line in failed if line.strip()]
@@ -452,11 +451,11 @@ def ssh(site: Site) -> list[str]:
         "BatchMode": "yes",
         "ConnectTimeout": "5",
         "IdentitiesOnly": "yes",
-        "IdentityFile": '"%s"' % site.path("id_ed25519"),
+        "IdentityFile": '"{}"'.format(site.path("id_ed25519")),
         "StrictHostKeyChecking": "yes",
-        "UserKnownHostsFile": '"%s"' % site.path("known_hosts"),
+        "UserKnownHostsFile": '"{}"'.format(site.path("known_hosts")),
     }
-    return ["ssh", "-F", "none", *(word for item in options.items() for word in ("-o", "%s=%s" % item))]
+    return ["ssh", "-F", "none", *(word for item in options.items() for word in ("-o", "{}={}".format(*item)))]
 
 
 class Store:
@@ -470,7 +469,7 @@ class Store:
     def problems(self) -> list[str]:
         parent = next(path for path in (self.directory, *self.directory.parents) if path.exists())
         if os.statvfs(parent).f_flag & (os.ST_NOSUID | os.ST_NOEXEC):
-            return ["%s is mounted nosuid or noexec: let XDG_STATE_HOME name a directory elsewhere" % parent]
+            return [f"{parent} is mounted nosuid or noexec: let XDG_STATE_HOME name a directory elsewhere"]
         return []
 
     @contextlib.contextmanager
@@ -517,7 +516,7 @@ class Store:
             address = lv.address_of(read(root / lv.NETWORK_FILE))
             key = read(root / "etc/ssh/ssh_host_ed25519_key.pub").split()
             if root.parent.suffix != ".partial" and address and len(key) > 1:
-                lines.append("%s %s %s\n" % (address, key[0], key[1]))
+                lines.append(f"{address} {key[0]} {key[1]}\n")
         known_hosts = self.directory / "known_hosts"
         if read(known_hosts) != "".join(lines):
             write(known_hosts, "".join(lines), 0o644, self.owner)
@@ -606,7 +605,7 @@ class LocalVms:
         done = run("unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "true", check=False)
         if done.returncode:
             raise LocalVmError(
-                "A local VM cannot be made here: namespaces are forbidden (%s)%s." % (done.stderr.strip(), lv.INSTEAD)
+                f"A local VM cannot be made here: namespaces are forbidden ({done.stderr.strip()}){lv.INSTEAD}."
             )
 
     @staticmethod

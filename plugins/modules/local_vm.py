@@ -192,7 +192,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     for one in result["vms"]:
         if one["failed_units"]:
-            module.warn("%s runs, but these units failed: %s" % (one["name"], ", ".join(one["failed_units"])))
+            module.warn("{} runs, but these units failed: {}".format(one["name"], ", ".join(one["failed_units"])))
     after = {one["name"]: wanted if one["steps"] else one["was"] for one in result["vms"]}
     before = {one["name"]: one["was"] for one in result["vms"]}
     module.exit_json(**result, diff={"before": before, "after": after})
