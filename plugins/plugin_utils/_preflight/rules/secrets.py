@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Private to this collection. Keys and passwords. No message here holds a value."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+from ..deployment import Deployment, Finding, Host
+from ..registry import each_host, whole
+
+SIGNING = ("airflow_jwt_secret", "airflow_api_secret_key")
+DISTINCT = ("airflow_fernet_key", *SIGNING, "airflow_admin_password")
+PASSWORDS = ("airflow_admin_password", "airflow_database_password", "airflow_results_database_password")
+# What well-known passwords are made of, digits and signs aside: `Airflow-2026!` is no better than `airflow`.
+WORDS = (
+    "administrator|admin|airflow|apache|change|default|hello|it|letmein|login|me|my|passwd|password|pass|please|postgres"
+    "|qwertyuiop|qwerty|root|secret|super|test|the|this|user|welcome"
+)
+GENERATED = "; empty means that one is generated"
+
+
+@each_host
+def fernet_key(host: Host) -> Iterator[Finding]:
+    """Each member of `airflow_fernet_key` is 32 random bytes in URL-safe base64."""
+    value = host["airflow_fernet_key"]
+    for number, key in enumerate(value.split(",") if value else [], 1):
+        which = f"key {number} " if "," in value else ""
+        if not re.fullmatch(r"[A-Za-z0-9_-]{43}=", key):
+            yield host.refuse("airflow_fernet_key", f"{which}{_not_fernet(key)}{GENERATED}")
+        elif len(set(base64.urlsafe_b64decode(key))) < 12:
+            yield host.refuse("airflow_fernet_key", f"{which}is not random{GENERATED}")
+
+
+@each_host
+def short_secret(host: Host) -> Iterator[Finding]:
+    """Signing keys have 32 characters or more."""
+    for variable in SIGNING:
+        if 0 < len(host[variable]) < 32:
+            yield host.refuse(variable, f"has {len(host[variable])} characters, 32 are needed{GENERATED}")
+
+
+@each_host
+def equal_secrets(host: Host) -> Iterator[Finding]:
+    """No secret serves two purposes."""
+    for one, other in combinations(DISTINCT, 2):
+        if set(host[one].split(",")) & set(host[other].split(",")) - {""}:
+            yield host.refuse(other, f"is the same as {one}: each needs a value of its own{GENERATED}")
+
+
+@each_host
+def weak_password(host: Host) -> Iterator[Finding]:
+    """`airflow_admin_password` is long, not well known and not the user's name."""
+    password = host["airflow_admin_password"]
+    letters = re.sub(r"[^a-z]", "", password.lower())
+    if not password:
+        return
+    if len(password) < 12:
+        yield host.refuse("airflow_admin_password", f"has fewer than 12 characters{GENERATED}")
+    if password.lower() == host["airflow_admin_username"].lower():
+        yield host.refuse("airflow_admin_password", f"is the user's name{GENERATED}")
+    if re.fullmatch(f"({WORDS})*", letters) or len(set(password)) < 6 or password in "1234567890" * 9:
+        yield host.refuse("airflow_admin_password", f"is a well-known password or little more{GENERATED}")
+
+
+@each_host
+def untidy_secret(host: Host) -> Iterator[Finding]:
+    """No secret has a line end, a control character or white space around it, as a file that was read leaves."""
+    for variable in {*DISTINCT, *PASSWORDS, "airflow_broker_url"}:
+        if host[variable] != host[variable].strip() or re.search(r"[\x00-\x1f\x7f]", host[variable]):
+            yield host.refuse(variable, "has white space around it or a control character in it: trim it (`| trim`)")
+
+
+@whole
+def secrets_differ(deployment: Deployment) -> Iterator[Finding]:
+    """A secret is the same on all hosts of the deployment."""
+    for variable in (*DISTINCT, *PASSWORDS[1:], "airflow_broker_url"):
+        holders = [host for host in deployment.targets if variable not in host.unusable]
+        if len({host[variable] for host in holders}) > 1:
+            yield from (
+                host.refuse(variable, "differs between hosts: set it once, for group airflow") for host in holders
+            )
+
+
+@each_host
+def admin(host: Host) -> Iterator[Finding]:
+    """The first administrator has a name and an e-mail address that Airflow takes."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,63}", host["airflow_admin_username"]):
+        yield host.refuse(
+            "airflow_admin_username", "use 1 to 64 letters, digits and @ . _ + -, a letter or digit first"
+        )
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", host["airflow_admin_email"]):
+        yield host.refuse("airflow_admin_email", "is no e-mail address")
+
+
+def _not_fernet(key: str) -> str:
+    try:
+        raw = base64.b64decode(key, altchars=b"-_" if "+" not in key and "/" not in key else None, validate=True)
+    except (binascii.Error, ValueError):
+        return "is no Fernet key: 32 bytes in URL-safe base64, 44 characters"
+    if len(raw) == 32:
+        return "is not URL-safe: write - for + and _ for /"
+    return f"is {len(raw)} bytes long, 32 are needed"

@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Private to this collection. The release, its executor, and which components run where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..deployment import Deployment, Finding, Host
+from ..registry import each_host, whole
+from ..types import near
+
+EXECUTORS = ("LocalExecutor", "CeleryExecutor", "KubernetesExecutor")
+# Without a triggerer, deferred tasks (the canary has one) wait for ever.
+REQUIRED = ("api-server", "scheduler", "dag-processor", "triggerer")
+NOT_BUILT = {
+    "airflow_cluster": "Kubernetes is not built yet in 0.1.0; deploy to hosts",
+    "airflow_flower": "Flower is not built yet in 0.1.0; empty the group",
+    "airflow_redis": "Redis is not built yet in 0.1.0; empty the group and give airflow_broker_url",
+    "airflow_pgbouncer": "PgBouncer is not built yet in 0.1.0; empty the group",
+}
+# What makes hosts one deployment: it cannot differ between them. Secrets can't either (secrets.py).
+SHARED = (
+    "airflow_name",
+    "airflow_version",
+    "airflow_executor",
+    "airflow_database_host",
+    "airflow_database_port",
+    "airflow_database_name",
+    "airflow_database_user",
+    "airflow_results_database_name",
+    "airflow_results_database_user",
+    "airflow_admin_username",
+    "airflow_admin_email",
+    "airflow_dags",
+    "airflow_dags_release",
+    "airflow_dags_paused",
+    "airflow_dags_unpaused",
+    "airflow_pools",
+)
+
+
+@each_host
+def name(host: Host) -> Iterator[Finding]:
+    """`airflow_name` fits wherever it is used: a title, a Helm release, a namespace."""
+    if not re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", host["airflow_name"]):
+        yield host.refuse("airflow_name", "use 1 to 40 lower-case letters, digits and dashes, a letter first")
+
+
+@each_host
+def version(host: Host) -> Iterator[Finding]:
+    """`airflow_version` is a supported release."""
+    releases = host.deployment.contract.releases
+    if host["airflow_version"] not in releases:
+        yield host.refuse("airflow_version", f"is not supported; choose {' or '.join(releases)}")
+
+
+@each_host
+def executor(host: Host) -> Iterator[Finding]:
+    """`airflow_executor` is one that the collection knows."""
+    value = host["airflow_executor"]
+    if value not in EXECUTORS:
+        meant = near(value, EXECUTORS) or near(f"{value}Executor", EXECUTORS)
+        yield host.refuse("airflow_executor", f"did you mean {meant}?" if meant else f"choose {', '.join(EXECUTORS)}")
+
+
+@each_host
+def broker(host: Host) -> Iterator[Finding]:
+    """CeleryExecutor has a broker."""
+    here = host.deployment.members("airflow_redis")
+    if host["airflow_executor"] == "CeleryExecutor" and not host["airflow_broker_url"] and not here:
+        group = "" if "airflow_redis" in NOT_BUILT else "add a host to group airflow_redis or "
+        yield host.refuse("airflow_executor", f"no broker: {group}give airflow_broker_url")
+
+
+@each_host
+def workers(host: Host) -> Iterator[Finding]:
+    """CeleryExecutor has workers, and no other executor has."""
+    here = host.deployment.members("airflow_worker")
+    value = host["airflow_executor"]
+    if value == "CeleryExecutor" and not here:
+        yield host.refuse("airflow_executor", "no workers: add a host to group airflow_worker")
+    if value in EXECUTORS and value != "CeleryExecutor" and here:
+        yield host.refuse(
+            "airflow_executor",
+            f"it has no workers, but group airflow_worker has {', '.join(here)}: empty the group or use CeleryExecutor",
+        )
+
+
+@each_host
+def one_local_scheduler(host: Host) -> Iterator[Finding]:
+    """LocalExecutor has one scheduler, because tasks run inside it and its logs are on its host."""
+    here = host.deployment.members("airflow_scheduler")
+    if host["airflow_executor"] == "LocalExecutor" and len(here) > 1:
+        yield host.refuse(
+            "airflow_executor",
+            f"it has one scheduler, but group airflow_scheduler has {', '.join(here)}: keep one or use CeleryExecutor",
+        )
+
+
+@each_host
+def kubernetes_executor(host: Host) -> Iterator[Finding]:
+    """KubernetesExecutor has a cluster."""
+    if host["airflow_executor"] == "KubernetesExecutor" and not host.deployment.members("airflow_cluster"):
+        yield host.refuse("airflow_executor", "no cluster: it needs a host in group airflow_cluster")
+
+
+@whole
+def required_components(deployment: Deployment) -> Iterator[Finding]:
+    """Every component that Airflow can't do without has a host."""
+    if deployment.members("airflow_cluster"):
+        return
+    for component in REQUIRED:
+        group = deployment.contract.components[component]["group"]
+        if not deployment.members(group):
+            yield deployment.group(group, f"is empty: Airflow can't run without a {component}; add a host")
+
+
+@whole
+def not_built(deployment: Deployment) -> Iterator[Finding]:
+    """Groups of what is not built yet are empty."""
+    for group, sentence in NOT_BUILT.items():
+        if deployment.members(group):
+            yield deployment.group(group, sentence)
+
+
+@whole
+def hybrid(deployment: Deployment) -> Iterator[Finding]:
+    """Components run on hosts or in a cluster, not on both."""
+    groups = [component["group"] for component in deployment.contract.components.values()]
+    used = [group for group in groups if deployment.members(group)]
+    if deployment.members("airflow_cluster") and used:
+        yield deployment.group("airflow_cluster", f"a hybrid is not built yet: empty it, or empty {', '.join(used)}")
+
+
+@whole
+def stray_hosts(deployment: Deployment) -> Iterator[Finding]:
+    """Every host of a component is in `airflow`, and every host of `airflow` has something to run."""
+    inside = set(deployment.members("airflow"))
+    used: set[str] = set()
+    for group in deployment.contract.groups:
+        if group in ("airflow", "airflow_removed"):
+            continue
+        used |= set(deployment.members(group))
+        outside = sorted(set(deployment.members(group)) - inside)
+        if outside:
+            yield deployment.group(
+                group, f"{', '.join(outside)} must be in group airflow too; make the group its child"
+            )
+    for host in sorted(inside - used):
+        yield deployment.group("airflow", f"{host} is in no group of a component, so nothing runs there", warning=True)
+
+
+@whole
+def removed_hosts(deployment: Deployment) -> Iterator[Finding]:
+    """A host is deployed to or removed."""
+    both = sorted(set(deployment.members("airflow")) & set(deployment.members("airflow_removed")))
+    if both:
+        yield deployment.group("airflow_removed", f"{', '.join(both)} must leave group airflow to be removed")
+
+
+@whole
+def one_deployment(deployment: Deployment) -> Iterator[Finding]:
+    """What makes hosts one deployment is the same on all of them."""
+    for variable in SHARED:
+        values = {str(host[variable]) for host in deployment.targets if variable not in host.unusable}
+        if len(values) > 1:
+            yield from (
+                host.refuse(variable, "differs between hosts of one deployment: set it once, for group airflow")
+                for host in deployment.targets
+            )

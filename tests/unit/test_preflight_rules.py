@@ -1,0 +1,687 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A row per refusal: the rule, how its line begins or what it says, and what was declared."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import registry
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.types import Unreadable
+from preflight_case import (
+    BROKER,
+    CELERY,
+    COMPONENTS,
+    EXTERNAL,
+    FERNET,
+    LONG,
+    LONGER,
+    ONE,
+    OTHER_FERNET,
+    TWO,
+    declared,
+)
+
+
+def config(section: str, option: str, value: Any) -> dict[str, Any]:
+    return {"airflow_config": {section: {option: value}}}
+
+
+def environment(name: Any, value: Any = "x") -> dict[str, Any]:
+    return {"airflow_environment": {name: value}}
+
+
+def without(group: str, groups: dict[str, list[str]] = ONE) -> dict[str, list[str]]:
+    return {name: hosts for name, hosts in groups.items() if name != group}
+
+
+# (rule, what its line says, public variables, groups, variables of single hosts)
+Row = tuple[str, str, dict[str, Any], dict[str, list[str]], dict[str, dict[str, Any]]]
+
+
+def row(
+    rule: str,
+    says: str,
+    variables: dict[str, Any] | None = None,
+    groups: dict[str, list[str]] = ONE,
+    hosts: dict[str, dict[str, Any]] | None = None,
+) -> Row:
+    return (rule, says, variables or {}, groups, hosts or {})
+
+
+VM = {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}}
+ZEROES = base64.urlsafe_b64encode(bytes(32)).decode()
+
+REFUSED = [
+    # Types, by the argument spec alone.
+    row(
+        "types", "airflow_database_port: 'abc' - must be a whole number, not a string", {"airflow_database_port": "abc"}
+    ),
+    row("types", "airflow_database_port: True - must be a whole number", {"airflow_database_port": True}),
+    row("types", "airflow_version: 3.3 - must be a string, not a number: quote it", {"airflow_version": 3.3}),
+    row("types", "airflow_name: False - must be a string, not a boolean: quote it", {"airflow_name": False}),
+    row("types", "airflow_dags: must be a string, not null", {"airflow_dags": None}),
+    row("types", "airflow_config: must be a dictionary, not a list", {"airflow_config": [1]}),
+    row(
+        "types",
+        "airflow_requirements: 'a,b' - must be a list, not a string: with -e, give JSON",
+        {"airflow_requirements": "a,b"},
+    ),
+    row("types", "airflow_requirements[1]: 3 - must be a string", {"airflow_requirements": ["a", 3]}),
+    row("types", "airflow_pools[0]: 'a' - must be a dictionary", {"airflow_pools": ["a"]}),
+    row("types", "airflow_database_sslmode: 'requrie' - must be one of", {"airflow_database_sslmode": "requrie"}),
+    row("types", "did you mean require?", {"airflow_database_sslmode": "requrie"}),
+    row(
+        "types",
+        "airflow_admin_password: must be a string, not a whole number",
+        {"airflow_admin_password": 123456789012},
+    ),
+    row("types", "airflow_fernet_key: can't be evaluated", {"airflow_fernet_key": Unreadable("can't be evaluated")}),
+    row("types", "airflow_config.api.port: can't", config("api", "port", Unreadable("can't be evaluated"))),
+    row("types", "airflow_local_vm.forwrd: is no option; did you mean forward?", {"airflow_local_vm": {"forwrd": []}}),
+    row(
+        "types",
+        "airflow_local_vm.forward[0].port: must be given",
+        {"airflow_local_vm": {"forward": [{"host_port": 1}]}},
+    ),
+    # Names.
+    row(
+        "unknown_variable",
+        "airflow_exeuctor: is no variable of this collection: did you mean airflow_executor?",
+        {"airflow_exeuctor": "x"},
+    ),
+    row("unknown_variable", "did you mean airflow_dags?", {"airflow_dag": "x"}),
+    row(
+        "unknown_group",
+        "group airflow_workers: is no group of this collection: did you mean airflow_worker?",
+        groups={**ONE, "airflow_workers": ["a"]},
+    ),
+    # Topology.
+    row("name", "airflow_name: 'My Airflow'", {"airflow_name": "My Airflow"}),
+    row("name", "airflow_name: '1a'", {"airflow_name": "1a"}),
+    row("version", "airflow_version: '3.9.9' - is not supported; choose 3.3.2", {"airflow_version": "3.9.9"}),
+    row("executor", "airflow_executor: 'Celery' - did you mean CeleryExecutor?", {"airflow_executor": "Celery"}),
+    row(
+        "executor",
+        "airflow_executor: 'SequentialThing' - choose LocalExecutor",
+        {"airflow_executor": "SequentialThing"},
+    ),
+    row("broker", "airflow_executor: 'CeleryExecutor' - no broker: ", {"airflow_executor": "CeleryExecutor"}, CELERY),
+    row("workers", "airflow_executor: 'CeleryExecutor' - no workers: add a host to group airflow_worker", BROKER),
+    row(
+        "workers",
+        "airflow_executor: 'LocalExecutor' - it has no workers, but group airflow_worker has w",
+        groups=CELERY,
+    ),
+    row("one_local_scheduler", "group airflow_scheduler has a, b", groups={**TWO, "airflow_scheduler": ["a", "b"]}),
+    row(
+        "kubernetes_executor",
+        "airflow_executor: 'KubernetesExecutor' - no cluster",
+        {"airflow_executor": "KubernetesExecutor"},
+    ),
+    *(
+        row("required_components", f"group {group}: is empty", groups={**without(group), "airflow_postgresql": ["a"]})
+        for group in COMPONENTS
+    ),
+    row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
+    row("not_built", "group airflow_redis: Redis is not built yet", groups={**ONE, "airflow_redis": ["a"]}),
+    row("not_built", "group airflow_pgbouncer: PgBouncer is not built yet", groups={**ONE, "airflow_pgbouncer": ["a"]}),
+    row(
+        "not_built",
+        "group airflow_cluster: Kubernetes is not built yet",
+        EXTERNAL,
+        {"airflow": ["c"], "airflow_cluster": ["c"]},
+    ),
+    row(
+        "hybrid",
+        "group airflow_cluster: a hybrid is not built yet: empty it, or empty airflow_api_server",
+        groups={**ONE, "airflow_cluster": ["a"]},
+    ),
+    row(
+        "stray_hosts",
+        "group airflow_triggerer: z must be in group airflow too",
+        groups={**ONE, "airflow_triggerer": ["z"]},
+    ),
+    row("removed_hosts", "group airflow_removed: a must leave group airflow", groups={**ONE, "airflow_removed": ["a"]}),
+    row(
+        "one_deployment",
+        "airflow_admin_email (on a): 'admin@example.com' - differs",
+        groups=TWO,
+        hosts={"b": {"airflow_admin_email": "x@example.org"}},
+    ),
+    row(
+        "one_deployment",
+        "airflow_pools: differs between hosts",
+        groups=TWO,
+        hosts={"b": {"airflow_pools": [{"name": "p", "slots": 1}]}},
+    ),
+    # Secrets.
+    row("fernet_key", "airflow_fernet_key: is no Fernet key", {"airflow_fernet_key": "not a key"}),
+    row(
+        "fernet_key",
+        "airflow_fernet_key: is 16 bytes long, 32 are needed",
+        {"airflow_fernet_key": base64.urlsafe_b64encode(b"0123456789abcdef").decode()},
+    ),
+    row(
+        "fernet_key",
+        "is not URL-safe: write - for +",
+        {"airflow_fernet_key": base64.b64encode(b"\xfb\xff" * 16).decode()},
+    ),
+    row("fernet_key", "airflow_fernet_key: key 2 is no Fernet key", {"airflow_fernet_key": f"{FERNET},oops!"}),
+    row(
+        "fernet_key", "airflow_fernet_key: key 2 is no Fernet key", {"airflow_fernet_key": f"{FERNET}, {OTHER_FERNET}"}
+    ),
+    row("fernet_key", "airflow_fernet_key: is not random", {"airflow_fernet_key": ZEROES}),
+    row("short_secret", "airflow_jwt_secret: has 31 characters, 32 are needed", {"airflow_jwt_secret": LONG[:31]}),
+    row("short_secret", "airflow_api_secret_key: has 5 characters", {"airflow_api_secret_key": "short"}),
+    row(
+        "equal_secrets",
+        "airflow_api_secret_key: is the same as airflow_jwt_secret",
+        {"airflow_jwt_secret": LONG, "airflow_api_secret_key": LONG},
+    ),
+    row(
+        "equal_secrets",
+        "airflow_jwt_secret: is the same as airflow_fernet_key",
+        {"airflow_jwt_secret": FERNET, "airflow_fernet_key": f"{FERNET},{OTHER_FERNET}"},
+    ),
+    row("weak_password", "has fewer than 12 characters", {"airflow_admin_password": "kR7#pQ2!xZ9"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "airflowairflow"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "Airflow-2026!!"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "ChangeMe-12345"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "ababababababab"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "123456789012"}),
+    row(
+        "weak_password",
+        "is the user's name",
+        {"airflow_admin_password": "Wilhelmina-von-B", "airflow_admin_username": "wilhelmina-von-b"},
+    ),
+    row("untidy_secret", "airflow_jwt_secret: has white space around it", {"airflow_jwt_secret": LONG + "\n"}),
+    row(
+        "untidy_secret",
+        "airflow_database_password: has white space around it",
+        {"airflow_database_password": "two\x07"},
+    ),
+    row(
+        "secrets_differ",
+        "airflow_jwt_secret: differs between hosts",
+        {"airflow_jwt_secret": LONG},
+        TWO,
+        {"b": {"airflow_jwt_secret": LONGER}},
+    ),
+    row("admin", "airflow_admin_username: 'a b'", {"airflow_admin_username": "a b"}),
+    row("admin", "airflow_admin_email: 'nobody'", {"airflow_admin_email": "nobody"}),
+    # Data.
+    row("no_database", "airflow_database_host: no database", groups=without("airflow_postgresql")),
+    row(
+        "no_database",
+        "airflow_database_host: 'db.example.org' - names an existing server, and group airflow_postgresql has a",
+        EXTERNAL,
+    ),
+    row("no_database", "replicas are not built", groups={**TWO, "airflow_postgresql": ["a", "b"]}),
+    row(
+        "external_password",
+        "airflow_database_password: must be given",
+        {"airflow_database_host": "db"},
+        without("airflow_postgresql"),
+    ),
+    row(
+        "external_password",
+        "airflow_results_database_password: must be given",
+        {**EXTERNAL, **BROKER},
+        without("airflow_postgresql", CELERY),
+    ),
+    row(
+        "database_address",
+        "airflow_database_host: 'db:5432' - give a name or an address only",
+        {**EXTERNAL, "airflow_database_host": "db:5432"},
+        without("airflow_postgresql"),
+    ),
+    row(
+        "database_address",
+        "airflow_database_host: 'localhost' - each of several hosts",
+        {**EXTERNAL, "airflow_database_host": "localhost"},
+        {**without("airflow_postgresql", TWO), "airflow_dag_processor": ["b"]},
+    ),
+    row(
+        "database_tls",
+        "airflow_database_sslmode: 'verify-full' - needs airflow_database_ca_path",
+        {"airflow_database_sslmode": "verify-full"},
+    ),
+    row(
+        "database_names",
+        "airflow_results_database_name: 'airflow' - must not be airflow_database_name",
+        {"airflow_results_database_name": "airflow"},
+    ),
+    row(
+        "database_names",
+        "airflow_results_database_user: 'airflow' - must not be airflow_database_user",
+        {"airflow_results_database_user": "airflow"},
+    ),
+    row("database_names", "airflow_database_name: 'Air flow' - use up to 63", {"airflow_database_name": "Air flow"}),
+    row(
+        "database_names",
+        "airflow_database_user: 'postgres' - is PostgreSQL's own",
+        {"airflow_database_user": "postgres"},
+    ),
+    row(
+        "database_names",
+        "airflow_database_name: must be given",
+        {**EXTERNAL, "airflow_database_name": ""},
+        without("airflow_postgresql"),
+    ),
+    row(
+        "broker_url",
+        "airflow_broker_url: is no URL of a broker",
+        {**BROKER, "airflow_broker_url": "redis:6379"},
+        CELERY,
+    ),
+    row(
+        "broker_url",
+        "airflow_broker_url: is no URL of a broker",
+        {**BROKER, "airflow_broker_url": "redis://:pw@h:99999999/0"},
+        CELERY,
+    ),
+    row(
+        "broker_url",
+        "airflow_broker_url: each of several hosts",
+        {**BROKER, "airflow_broker_url": "redis://:pw@localhost:6379/0"},
+        CELERY,
+    ),
+    row(
+        "postgresql_config",
+        "airflow_postgresql_config.port: 5433 - is set by the collection; use airflow_database_port",
+        {"airflow_postgresql_config": {"port": 5433}},
+    ),
+    row(
+        "postgresql_config",
+        "airflow_postgresql_config.Max Connections: is no name",
+        {"airflow_postgresql_config": {"Max Connections": 5}},
+    ),
+    row(
+        "postgresql_config",
+        "airflow_postgresql_config.work_mem: must be a string",
+        {"airflow_postgresql_config": {"work_mem": [4]}},
+    ),
+    # Hosts.
+    row("address", "airflow_address: '10.0.0.300' - is no host name", {"airflow_address": "10.0.0.300"}),
+    row(
+        "address",
+        "airflow_address (on b): '127.0.0.1' - the other hosts can't reach it",
+        groups=TWO,
+        hosts={"b": {"ansible_host": "127.0.0.1"}},
+    ),
+    row(
+        "same_address",
+        "ansible_host (on b): '10.0.0.10' - a has the same",
+        groups=TWO,
+        hosts={"b": {"ansible_host": "10.0.0.10"}},
+    ),
+    row("same_address", "airflow_address (on b): '10.7.7.7' - a has the same", {"airflow_address": "10.7.7.7"}, TWO),
+    row(
+        "port_twice",
+        "airflow_config.logging.trigger_log_server_port: 8080 - triggerer and api-server",
+        config("logging", "trigger_log_server_port", 8080),
+    ),
+    row("port_twice", "airflow_database_port: 8080 - postgresql and api-server", {"airflow_database_port": 8080}),
+    row(
+        "port_twice",
+        "scheduler_health_check_server_port: 8080",
+        {"airflow_config": {"scheduler": {"enable_health_check": True, "scheduler_health_check_server_port": "8080"}}},
+    ),
+    row("port_range", "airflow_config.api.port: 80 - must be a port from 1024", config("api", "port", 80)),
+    row("port_range", "airflow_config.api.port: 'http' - must be a port", config("api", "port", "http")),
+    row("number", "airflow_drain_timeout: 0 - must be from 1 to", {"airflow_drain_timeout": 0}),
+    row("number", "airflow_releases_keep: 1 - must be from 2 to", {"airflow_releases_keep": 1}),
+    row("number", "airflow_database_port: 65536", {"airflow_database_port": "65536"}),
+    row("size", "airflow_journal_max_size: '1 GB'", {"airflow_journal_max_size": "1 GB"}),
+    row("path", "airflow_python: 'python3' - must be an absolute path", {"airflow_python": "python3"}),
+    row("path", "airflow_state_dir: '/srv/../x' - must be an absolute path", {"airflow_state_dir": "/srv/../x"}),
+    row("path", "airflow_log_dir: '/srv/a b' - must be an absolute path", {"airflow_log_dir": "/srv/a b"}),
+    row("directory", "airflow_install_dir: '/opt' - belongs to the system", {"airflow_install_dir": "/opt"}),
+    row("directory", "airflow_log_dir: '/var/log' - belongs to the system", {"airflow_log_dir": "/var/log"}),
+    row(
+        "directory",
+        "airflow_state_dir: '/home/airflow' - the units can't use what is under /home",
+        {"airflow_state_dir": "/home/airflow"},
+    ),
+    row(
+        "directory",
+        "airflow_state_dir: '/opt/airflow/state' - must not be in airflow_install_dir",
+        {"airflow_state_dir": "/opt/airflow/state"},
+    ),
+    row(
+        "directory",
+        "must not be in airflow_install_dir (/opt/airflow)",
+        {"airflow_config_dir": "/opt/airflow", "airflow_install_dir": "/opt/airflow"},
+    ),
+    row(
+        "url",
+        "airflow_package_index_url: 'pypi.org/simple' - must be a URL",
+        {"airflow_package_index_url": "pypi.org/simple"},
+    ),
+    row(
+        "url",
+        "airflow_package_index_url: 'https://***@x:y/simple'",
+        {"airflow_package_index_url": "https://u:hidden@x:y/simple"},
+    ),
+    row("url", "airflow_debian_mirror: '/mnt/debian' - must be a URL", {"airflow_debian_mirror": "/mnt/debian"}),
+    row(
+        "proxy",
+        "airflow_proxy_environment.htps_proxy: did you mean https_proxy?",
+        {"airflow_proxy_environment": {"htps_proxy": "http://p:1"}},
+    ),
+    row("proxy", "airflow_proxy_environment.TZ: is none of", {"airflow_proxy_environment": {"TZ": "UTC"}}),
+    row(
+        "proxy",
+        "airflow_proxy_environment.https_proxy: must be a URL",
+        {"airflow_proxy_environment": {"https_proxy": "proxy:3128"}},
+    ),
+    row(
+        "proxy",
+        "airflow_proxy_environment.no_proxy: must be a string",
+        {"airflow_proxy_environment": {"no_proxy": ["a"]}},
+    ),
+    row(
+        "local_vm",
+        "airflow_local_vm_network: '10.203.0.1/24' - must be an IPv4 network",
+        {"airflow_local_vm_network": "10.203.0.1/24"},
+    ),
+    row(
+        "local_vm",
+        "airflow_local_vm_network: '8.8.8.0/24' - must be a private network",
+        {"airflow_local_vm_network": "8.8.8.0/24"},
+    ),
+    row(
+        "local_vm",
+        "airflow_local_vm_bridge: 'much-too-long-a-name'",
+        {"airflow_local_vm_bridge": "much-too-long-a-name"},
+    ),
+    row("local_vm", "airflow_local_vm_suite: 'Debian 12'", {"airflow_local_vm_suite": "Debian 12"}),
+    row(
+        "local_vm",
+        "ansible_host: '10.203.0.1' - is the address of the bridge",
+        VM,
+        hosts={"a": {"ansible_host": "10.203.0.1"}},
+    ),
+    row("forward_twice", "airflow_local_vm.forward[0].host_port (on b): 8080 - a has this port", VM, TWO),
+    row(
+        "forward_twice",
+        "airflow_local_vm.forward[0].port: 70000",
+        {"airflow_local_vm": {"forward": [{"host_port": 1, "port": 70000}]}},
+    ),
+    # Airflow's own options.
+    row("config_shape", "airflow_config.Core: is no section", {"airflow_config": {"Core": {}}}),
+    row("config_shape", "airflow_config.core: must be a dictionary", {"airflow_config": {"core": "x"}}),
+    row("config_shape", "airflow_config.core.Parallelism: is no option", config("core", "Parallelism", 4)),
+    row("config_shape", "airflow_config.core.a = b: is no option", config("core", "a = b", 4)),
+    row("config_value", "airflow_config.core.parallelism: is null", config("core", "parallelism", None)),
+    row(
+        "config_value",
+        "airflow_config.core.x: must be one value: write {{ ... | to_json }}",
+        config("core", "x", {"a": 1}),
+    ),
+    row("config_value", "airflow_config.core.x: has a control character", config("core", "x", "a\x00b")),
+    row(
+        "config_value",
+        "airflow_config.logging.log_format: '%%(message)s' - write % once",
+        config("logging", "log_format", "%%(message)s"),
+    ),
+    row(
+        "owned_option",
+        "airflow_config.core.fernet_key: is set by the collection; use airflow_fernet_key",
+        config("core", "fernet_key", FERNET),
+    ),
+    row(
+        "owned_option",
+        "airflow_config.database.sql_alchemy_conn_cmd: is set by the collection",
+        config("database", "sql_alchemy_conn_cmd", "x"),
+    ),
+    row("owned_option", "use airflow_executor", config("core", "executor", "LocalExecutor")),
+    row(
+        "unsafe_option", "airflow_config.core.load_examples: True - the examples", config("core", "load_examples", True)
+    ),
+    row(
+        "unsafe_option",
+        "airflow_config.core.simple_auth_manager_all_admins: 'True' - everybody",
+        config("core", "simple_auth_manager_all_admins", "True"),
+    ),
+    row(
+        "unsafe_option",
+        "only FAB's is supported",
+        config("core", "auth_manager", "airflow.api_fastapi.auth.managers.simple.SimpleAuthManager"),
+    ),
+    row(
+        "unsafe_option",
+        "airflow_config.api.access_control_allow_origins: '*' - any site",
+        config("api", "access_control_allow_origins", "*"),
+    ),
+    row(
+        "base_url",
+        "airflow_config.api.base_url: 'airflow.example.org' - must begin with https://",
+        config("api", "base_url", "airflow.example.org"),
+    ),
+    row(
+        "base_url",
+        "must have no user, query or fragment",
+        config("api", "base_url", "https://airflow.example.org/?x=1"),
+    ),
+    row("environment", "airflow_environment.FOO BAR: is no name", environment("FOO BAR")),
+    row("environment", "airflow_environment.1: is no name", environment(1)),
+    row(
+        "environment",
+        "airflow_environment.AIRFLOW__CORE__FERNET_KEY: is an option of Airflow; use airflow_fernet_key",
+        environment("AIRFLOW__CORE__FERNET_KEY"),
+    ),
+    row(
+        "environment", "use airflow_config: {core: {parallelism: ...}}", environment("AIRFLOW__CORE__PARALLELISM", "4")
+    ),
+    row(
+        "environment",
+        "airflow_environment.PYTHONPATH: is set by the collection; use airflow_pythonpath",
+        environment("PYTHONPATH"),
+    ),
+    row("environment", "airflow_environment.DEBUG: must be a string: quote it", environment("DEBUG", True)),
+    row("environment", "airflow_environment.X: has a control character", environment("X", "\x00")),
+    # What users bring.
+    row("dags_release", "airflow_dags_release: 'v1' - is no release", {"airflow_dags_release": "v1"}),
+    row(
+        "paused_and_unpaused",
+        "airflow_dags_paused: a is in airflow_dags_unpaused too",
+        {"airflow_dags_paused": ["a"], "airflow_dags_unpaused": ["a"]},
+    ),
+    row("paused_and_unpaused", "airflow_dags_paused[0]: 'a b' - is no DAG ID", {"airflow_dags_paused": ["a b"]}),
+    row(
+        "requirement",
+        "airflow_requirements[0]: 'apache-airflow==2.10' - pins another Airflow",
+        {"airflow_requirements": ["apache-airflow==2.10"]},
+    ),
+    row("requirement", "pins another Airflow", {"airflow_requirements": ["Apache_Airflow.Core[async]!=3.3.2"]}),
+    row(
+        "requirement", "pins another Airflow", {"airflow_requirements": ["apache-airflow @ https://example.org/a.whl"]}
+    ),
+    row(
+        "requirement",
+        "airflow_requirements[1]: 'sqlalchemy<2' - Airflow 3.3.2 has sqlalchemy 2",
+        {"airflow_requirements": ["pandas", "sqlalchemy<2"]},
+    ),
+    row("requirement", "airflow_requirements[0]: 'pandas>' - is no requirement", {"airflow_requirements": ["pandas>"]}),
+    row(
+        "requirement",
+        "airflow_requirements[0]: '-r more.txt' - is a line of a requirements file",
+        {"airflow_requirements": ["-r more.txt"]},
+    ),
+    row(
+        "system_package",
+        "airflow_system_packages[0]: 'libpq5; rm -rf /'",
+        {"airflow_system_packages": ["libpq5; rm -rf /"]},
+    ),
+    row(
+        "resource",
+        "airflow_pools[my_pool].slots: 'many' - must be a whole number",
+        {"airflow_pools": [{"name": "my_pool", "slots": "many"}]},
+    ),
+    row(
+        "resource",
+        "airflow_pools[my_pool].slot: is no option; did you mean slots?",
+        {"airflow_pools": [{"name": "my_pool", "slot": 3}]},
+    ),
+    row("resource", "airflow_pools[my_pool]: slots must be given", {"airflow_pools": [{"name": "my_pool"}]}),
+    row("resource", "airflow_pools[my_pool]: slots must be -1", {"airflow_pools": [{"name": "my_pool", "slots": -2}]}),
+    row("resource", "airflow_pools[0].name: must be given", {"airflow_pools": [{"slots": 2}]}),
+    row(
+        "resource",
+        "airflow_pools[default_pool]: Airflow's own pool can be resized",
+        {"airflow_pools": [{"name": "default_pool", "state": "absent"}]},
+    ),
+    row(
+        "resource",
+        "airflow_pools[p]: is declared twice",
+        {"airflow_pools": [{"name": "p", "slots": 1}, {"name": "p", "slots": 2}]},
+    ),
+]
+
+# (rule, what the warning says, ...): not refused, because somebody may know better.
+WARNED = [
+    row(
+        "unknown_variable", "airflow_team: is no variable of this collection and changes nothing", {"airflow_team": "x"}
+    ),
+    row(
+        "unknown_group",
+        "group airflow_prod_eu: is no group of this collection and places nothing",
+        groups={**ONE, "airflow_prod_eu": ["a"]},
+    ),
+    row("stray_hosts", "group airflow: idle is in no group of a component", groups={**ONE, "airflow": ["a", "idle"]}),
+    row(
+        "database_tls",
+        "airflow_database_sslmode: 'disable' - the password and all data",
+        {**EXTERNAL, "airflow_database_sslmode": "disable"},
+        without("airflow_postgresql"),
+    ),
+    row(
+        "broker_url",
+        "airflow_broker_url: has no password",
+        {**BROKER, "airflow_broker_url": "redis://10.9.9.9:6379/0"},
+        CELERY,
+    ),
+    row(
+        "unsafe_option",
+        "airflow_config.api.expose_config: 'non-sensitive-only' - shows settings",
+        config("api", "expose_config", "non-sensitive-only"),
+    ),
+    row(
+        "unsafe_option",
+        "airflow_config.core.test_connection: lets users",
+        config("core", "test_connection", "Enabled"),
+    ),
+]
+
+ACCEPTED = [
+    {},
+    {
+        "airflow_config": {
+            "core": {"parallelism": 4},
+            "logging": {"log_format": "%(message)s"},
+            "api": {"base_url": "https://a.example.org/x"},
+        }
+    },
+    {"airflow_fernet_key": f"{FERNET},{OTHER_FERNET}", "airflow_jwt_secret": LONG, "airflow_api_secret_key": LONGER},
+    {"airflow_admin_password": "correct horse battery staple"},
+    {
+        "airflow_requirements": [
+            "apache-airflow==3.3.2",
+            "apache-airflow-providers-http",
+            "pandas>=2,<3",
+            "x @ https://example.org/x.whl",
+        ]
+    },
+    {"airflow_environment": {"TZ": "UTC", "OMP_NUM_THREADS": 1, "AIRFLOW_VAR_X": "multi\nline"}},
+    {"airflow_drain_timeout": "30", "airflow_database_port": "5433"},
+    {"airflow_pools": [{"name": "p", "slots": "-1", "state": "present"}, {"name": "gone", "state": "absent"}]},
+    {"airflow_mine": 1, "airflow_ignore_variables": ["airflow_mine"]},
+    {"airflow_proxy_environment": {"HTTPS_PROXY": "http://u:p@proxy:3128", "no_proxy": "localhost"}},
+    {"airflow_dags_paused": ["a"], "airflow_dags_unpaused": ["b"], "airflow_dags_release": "0f" * 16},
+    {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}},
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[0]}-{case[1][:40]}")
+def test_refused(case: Row) -> None:
+    rule, says, *declaration = case
+    lines = [str(finding) for finding in declared(*declaration) if finding.rule == rule and not finding.warning]
+    assert any(says in line for line in lines), lines
+
+
+@pytest.mark.parametrize("case", WARNED, ids=lambda case: f"{case[0]}-{case[1][:40]}")
+def test_warned(case: Row) -> None:
+    rule, says, *declaration = case
+    findings = declared(*declaration)
+    assert [f for f in findings if not f.warning] == []
+    assert [says in str(finding) for finding in findings if finding.rule == rule] == [True]
+
+
+@pytest.mark.parametrize("variables", ACCEPTED, ids=lambda variables: ",".join(variables))
+def test_accepted(variables: dict[str, Any]) -> None:
+    assert [str(finding) for finding in declared(variables)] == []
+
+
+def test_accepted_with_celery_and_an_existing_server() -> None:
+    results = {"airflow_results_database_password": "given-too"}
+    assert declared({**EXTERNAL, **BROKER, **results}, without("airflow_postgresql", CELERY)) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "make", "says"),
+    [
+        ("airflow_dags", lambda at: at / "none", "there is no such directory"),
+        ("airflow_dags", lambda at: at / "file.py", "is no directory"),
+        ("airflow_plugins", lambda at: at / "none", "there is no such directory"),
+        ("airflow_pythonpath", lambda at: at / "file.py", "is no directory"),
+        ("airflow_webserver_config", lambda at: at / "dags", "is no file"),
+        ("airflow_ca_bundle", lambda at: at / "none", "there is no such file"),
+        ("airflow_dags", lambda at: Path("dags"), "must be absolute"),
+        ("airflow_webserver_config", lambda at: at / "bad.py", "is no Python: line 2"),
+        ("airflow_webserver_config", lambda at: at / "nul.py", "is no Python"),
+        ("airflow_ca_bundle", lambda at: at / "file.py", "has no certificate"),
+        ("airflow_ca_bundle", lambda at: at / "key.pem", "has a private key"),
+    ],
+)
+def test_refused_on_the_controller(tmp_path: Path, variable: str, make: Any, says: str) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "file.py").write_text("x = 1\n")
+    (tmp_path / "bad.py").write_text("x = 1\nx = = 2\n")
+    (tmp_path / "nul.py").write_bytes(b"x\0")
+    (tmp_path / "key.pem").write_text("-----BEGIN CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\n")
+    value = str(make(tmp_path))
+    lines = [str(finding) for finding in declared({variable: value})]
+    assert len(lines) == 1 and lines[0].startswith(f"{variable}: '") and says in lines[0], lines
+
+
+def test_directories_are_apart(tmp_path: Path) -> None:
+    (tmp_path / "dags" / "plugins").mkdir(parents=True)
+    (tmp_path / "dags" / "dag.py").touch()
+    lines = declared({"airflow_dags": str(tmp_path / "dags"), "airflow_plugins": str(tmp_path / "dags" / "plugins")})
+    assert [f"{f.variable} {f.rule}" for f in lines] == ["airflow_plugins nested"]
+    same = declared({"airflow_dags": str(tmp_path / "dags"), "airflow_pythonpath": str(tmp_path / "dags")})
+    assert [f"{f.variable} {f.rule}" for f in same] == ["airflow_pythonpath nested"]
+
+
+def test_dags_warnings(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    lines = declared({"airflow_dags": str(tmp_path)})
+    assert [(f.rule, f.warning) for f in lines] == [("dags", True), ("dags", True)]
+
+
+def test_every_rule_has_a_row() -> None:
+    """A rule that no row makes speak is not tested. Those about files have tests of their own above."""
+    here = {case[0] for case in REFUSED + WARNED} | {
+        "local_path",
+        "nested",
+        "dags",
+        "webserver_config",
+        "ca_bundle",
+        "types",
+    }
+    assert {rule.__name__ for rule in registry.HOST_RULES + registry.DEPLOYMENT_RULES} | {"types"} == here
