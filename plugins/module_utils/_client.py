@@ -281,7 +281,9 @@ class Client:
             place = reply.headers.get("Location", "").partition("?")[0]
             raise AirflowApiError(f"{asked}: redirected to {place or 'nowhere'}; is api_url right?", reply.status)
         if reply.status >= 400:
-            hint = " (api_token)" if _token_refused(reply) else ""
+            # No route, or a route that is meant for pages: not Airflow's API.
+            astray = reply.status in (404, 405) and not reply.says_no_such_object()
+            hint = " (api_token)" if _token_refused(reply) else "; is api_url right?" if astray else ""
             raise AirflowApiError(f"{asked}: {reply.detail() or reply.reason}{hint}", reply.status)
         try:
             return reply.json()

@@ -80,6 +80,7 @@ class ScriptedApi:
 def _handler(api: ScriptedApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes
 
         def setup(self) -> None:
             api.connections += 1
