@@ -29,7 +29,9 @@ class Finding:
         more = f" and {len(self.hosts) - 4} more" if len(self.hosts) > 5 else ""
         names = self.hosts[:4] if more else self.hosts
         where = f" (on {', '.join(names)}{more})" if names else ""
-        return f"{self.variable}{where}: {self.value + ' - ' if self.value else ''}{self.problem}"
+        line = f"{self.variable}{where}: {self.value + ' - ' if self.value else ''}{self.problem}"
+        # Keys of dictionaries are the user's, so they may be anything.
+        return "".join(letter if letter.isprintable() else "?" for letter in line)[:500]
 
 
 class Unusable(Exception):
@@ -43,6 +45,7 @@ class Deployment:
     contract: Contract
     groups: Mapping[str, list[str]]
     hosts: dict[str, Host] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)  # texts that may not be shown as another variable's value either
 
     def members(self, group: str) -> list[str]:
         return list(self.groups.get(group, ()))
@@ -51,11 +54,6 @@ class Deployment:
     def targets(self) -> list[Host]:
         """The hosts that are deployed to."""
         return [host for name, host in self.hosts.items() if name in self.members("airflow")]
-
-    def secrets(self) -> set[str]:
-        """Secret texts of all hosts: none may be shown as the value of another variable."""
-        names = [name for name, option in self.contract.options.items() if option.get("no_log")]
-        return {text for host in self.hosts.values() for name in names for text in _texts(host.values.get(name))}
 
     def group(self, name: str, problem: str, *, warning: bool = False) -> Finding:
         return Finding(f"group {name}", problem, warning=warning)
@@ -80,7 +78,8 @@ class Host:
 
     def option(self, section: str, option: str, default: Any = None) -> Any:
         """One of Airflow's own options, as the user gave it."""
-        return self["airflow_config"].get(section, {}).get(option, default)
+        content = self["airflow_config"].get(section)
+        return content.get(option, default) if isinstance(content, dict) else default
 
     def runs(self, component: str) -> bool:
         return self.name in self.deployment.members(self.deployment.contract.components[component]["group"])
@@ -101,12 +100,5 @@ class Host:
         """Whether a value is secret by its place, or because a secret was written into the wrong place."""
         text = str(value)
         return self.deployment.contract.is_secret(variable) or any(
-            secret == text or (len(secret) >= 8 and secret in text) for secret in self.deployment.secrets()
+            secret == text or (len(secret) >= 8 and secret in text) for secret in self.deployment.secrets
         )
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value] if value else []
-    elements = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for element in elements for text in _texts(element)]

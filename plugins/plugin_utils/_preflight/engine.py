@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -47,6 +48,7 @@ def deployment(
     wrong: list[tuple[str, Problem]] = []
     for name, host in given.items():
         known = {key: value for key, value in host.variables.items() if key in contract.options}
+        whole.secrets.update(_texts([value for key, value in known.items() if contract.options[key].get("no_log")]))
         bad = {key: list(problems(key, value, contract.options[key])) for key, value in known.items()}
         wrong += [(name, problem) for found in bad.values() for problem in found]
         unusable = frozenset(key for key, found in bad.items() if not usable(found, contract.options[key]))
@@ -64,6 +66,15 @@ def deployment(
         for name, p in wrong
     ]
     return whole, findings
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a secret value; of a URL also the parts before its @."""
+    if isinstance(value, str):
+        user = re.search(r"://([^/\s]*)@", value)
+        yield from filter(None, [value.strip(), *(user[1].split(":") if user else ())])
+    for element in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(element)
 
 
 def _ask(asked: list[Callable[[Subject], Iterable[Finding]]], subject: Subject) -> Iterator[Finding]:

@@ -62,6 +62,8 @@ def problems(path: str, value: Any, option: Mapping[str, Any]) -> Iterator[Probl
         # A container is not shown: what lies in it may be secret.
         hide = secret or isinstance(value, (list, dict)) or value is None
         yield Problem(path, f"must be {NAMES[wanted]}, not {kind(value)}{_hint(value, wanted)}", value, hide)
+    elif option.get("type") == "path" and not value.isprintable():
+        yield Problem(path, "has a character in it that can't be printed", secret=True)
     elif "choices" in option and value not in option["choices"]:
         meant = near(str(value), [str(choice) for choice in option["choices"]])
         choices = ", ".join(str(choice) for choice in option["choices"])

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Private to this collection. Files and directories on the controller that users bring."""
+"""Private to this collection. Files and directories on the controller that users bring.
+
+Asked by os.path, which answers no to what can't be a path, where pathlib raises.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,9 @@ def local_path(host: Host) -> Iterator[Finding]:
         wanted = "directory" if variable in DIRECTORIES else "file"
         if not path.is_absolute():
             yield host.refuse(variable, "must be absolute: begin it with {{ inventory_dir }} or {{ playbook_dir }}")
-        elif not path.exists():
+        elif not os.path.exists(path):
             yield host.refuse(variable, f"there is no such {wanted} on the controller")
-        elif not (path.is_dir() if wanted == "directory" else path.is_file()):
+        elif not (os.path.isdir(path) if wanted == "directory" else os.path.isfile(path)):
             yield host.refuse(variable, f"is no {wanted}")
         elif not os.access(path, os.R_OK | (os.X_OK if wanted == "directory" else 0)):
             yield host.refuse(variable, "can't be read")
@@ -41,7 +44,7 @@ def local_path(host: Host) -> Iterator[Finding]:
 @each_host
 def nested(host: Host) -> Iterator[Finding]:
     """DAGs, plugins and PYTHONPATH are apart: who may write one must not reach the others."""
-    given = [(name, Path(host[name]).resolve()) for name in DIRECTORIES if host[name]]
+    given = [(name, Path(os.path.realpath(host[name]))) for name in DIRECTORIES if host[name]]
     for variable, path in given:
         for other, outer in given:
             if variable != other and path.is_relative_to(outer) and (path != outer or variable > other):
@@ -52,7 +55,7 @@ def nested(host: Host) -> Iterator[Finding]:
 def dags(host: Host) -> Iterator[Finding]:
     """`airflow_dags` holds DAGs, and not everybody can change them."""
     path = Path(host["airflow_dags"] or "/nonexistent")
-    if path.is_dir():
+    if os.path.isdir(path):
         if not any(path.rglob("*.py")) and not any(path.rglob("*.zip")):
             yield host.warn("airflow_dags", "has no Python file in it, so no DAG")
         if path.stat().st_mode & stat.S_IWOTH:
@@ -81,7 +84,7 @@ def paused_and_unpaused(host: Host) -> Iterator[Finding]:
 def webserver_config(host: Host) -> Iterator[Finding]:
     """`airflow_webserver_config` is Python."""
     path = Path(host["airflow_webserver_config"] or "/nonexistent")
-    if path.is_file() and os.access(path, os.R_OK):
+    if os.path.isfile(path) and os.access(path, os.R_OK):
         try:
             ast.parse(path.read_bytes())
         except SyntaxError as exc:
@@ -94,7 +97,7 @@ def webserver_config(host: Host) -> Iterator[Finding]:
 def ca_bundle(host: Host) -> Iterator[Finding]:
     """`airflow_ca_bundle` holds certificates, and no private key."""
     path = Path(host["airflow_ca_bundle"] or "/nonexistent")
-    if path.is_file() and os.access(path, os.R_OK):
+    if os.path.isfile(path) and os.access(path, os.R_OK):
         text = path.read_bytes()
         if b"-----BEGIN CERTIFICATE-----" not in text:
             yield host.refuse("airflow_ca_bundle", "has no certificate in it: PEM is needed")

@@ -18,7 +18,6 @@ from .hosts import ports
 RELEASE_MB, IDLE_MB = 1200, 100
 STATE_MB = 300
 LOGS_MB = 500
-DATABASE_MB = 500
 # Resident memory of each component at rest (measured with 3.3.2, rounded up), and what the system itself needs.
 MEMORY_MB = {"api-server": 230, "scheduler": 180, "dag-processor": 170, "triggerer": 200, "worker": 310, "flower": 150}
 SYSTEM_MB, POSTGRESQL_MB = 250, 200
@@ -29,7 +28,7 @@ SKEW_SECONDS = 5  # Airflow's tokens tolerate 10 between hosts
 def system(host: Host) -> Iterator[Finding]:
     """The operating system and the architecture are supported, or at least known."""
     here = host.found["system"]
-    name = f"{here['id']} {here['version']}"
+    name = f"{here['id']} {here['version']}".strip()
     systems = host.deployment.contract.systems
     known = [s for s in systems if s["id"] == here["id"] and _covers(s["version"], here["version"])]
     if not known:

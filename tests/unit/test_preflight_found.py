@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A row per refusal of what was found on a host."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
+from preflight_case import CELERY, CONTRACT, ONE, given
+
+FOUND: dict[str, Any] = {
+    "system": {"id": "debian", "version": "12", "codename": "bookworm", "architecture": "x86_64"},
+    "python": {"path": "/usr/bin/python3", "version": "3.11.2"},
+    "systemd": {"version": "252", "running": True},
+    "memory_mb": 4000,
+    "cpus": 2,
+    "disks": {
+        "/opt/airflow": {"device": "1", "free_mb": 9000},
+        "/etc/airflow": {"device": "1", "free_mb": 9000},
+        "/var/lib/airflow": {"device": "2", "free_mb": 9000},
+        "/var/log/airflow": {"device": "2", "free_mb": 9000},
+    },
+    "ports": {},
+    "release": {},
+    "postgresql": [],
+    "units": [],
+    "time": 0.0,
+    "clock_skew": 0.0,
+}
+
+
+def found(
+    changes: dict[str, Any],
+    variables: dict[str, Any] | None = None,
+    groups: dict[str, list[str]] = ONE,
+    name: str = "a",
+) -> list[Finding]:
+    deployment, wrong = engine.deployment(CONTRACT, groups, given(variables or {}, groups, {}))
+    assert not wrong
+    return engine.found(deployment.hosts[name], {**copy.deepcopy(FOUND), **changes})
+
+
+def system(name: str, version: str, architecture: str = "x86_64") -> dict[str, Any]:
+    return {"system": {"id": name, "version": version, "codename": "", "architecture": architecture}}
+
+
+def port(number: int, process: str, unit: str = "", pid: int = 512) -> dict[str, Any]:
+    return {"ports": {str(number): {"process": process, "pid": pid, "unit": unit}}}
+
+
+def free(install_mb: int, state_mb: int, device: str = "2") -> dict[str, Any]:
+    disks = copy.deepcopy(FOUND["disks"])
+    disks["/opt/airflow"]["free_mb"] = install_mb
+    for path in ("/var/lib/airflow", "/var/log/airflow"):
+        disks[path] = {"device": device, "free_mb": state_mb}
+    return {"disks": disks}
+
+
+REFUSED: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "system",
+        "ansible_host: 'alpine 3.20' - its operating system is not supported; use one of debian 12",
+        system("alpine", "3.20"),
+        {},
+    ),
+    ("system", "ansible_host: 'debian 11'", system("debian", "11"), {}),
+    ("system", "ansible_host: 'ubuntu 22.10'", system("ubuntu", "22.10"), {}),
+    ("system", "ansible_host: 'rhel 91'", system("rhel", "91"), {}),
+    (
+        "python",
+        "airflow_python: '/usr/bin/python3' - is no Python on this host",
+        {"python": {"path": "", "version": ""}},
+        {},
+    ),
+    ("python", "is Python 3.9.18, Airflow 3.3.2 needs >=3.10,<3.14", {"python": {"path": "", "version": "3.9.18"}}, {}),
+    ("python", "is Python 3.14.0", {"python": {"path": "", "version": "3.14.0"}}, {}),
+    (
+        "systemd",
+        "ansible_host: '10.0.0.10' - systemd does not run there",
+        {"systemd": {"version": "252", "running": False}},
+        {},
+    ),
+    (
+        "port_taken",
+        "airflow_config.api.port: 8080 - nginx (pid 512) of nginx.service has this port, api-server needs it",
+        port(8080, "nginx", "nginx.service"),
+        {},
+    ),
+    (
+        "port_taken",
+        "airflow_config.api.port: 9090 - java (pid 512) has this port",
+        port(9090, "java"),
+        {"airflow_config": {"api": {"port": 9090}}},
+    ),
+    ("port_taken", "8794 - a process of another user has this port, triggerer needs it", port(8794, "", "", 0), {}),
+    (
+        "port_taken",
+        "airflow_database_port: 5432 - python3 (pid 512) has this port, postgresql needs it",
+        port(5432, "python3"),
+        {},
+    ),
+    (
+        "port_taken",
+        "postgres (pid 512) of postgresql@15-main.service has this port, api-server",
+        port(8080, "postgres", "postgresql@15-main.service"),
+        {},
+    ),
+    (
+        "disk",
+        "airflow_install_dir: '/opt/airflow' - 1100 MB are free there, 1200 MB are needed: make room",
+        free(1100, 9000),
+        {},
+    ),
+    (
+        "disk",
+        "airflow_state_dir: '/var/lib/airflow' - 700 MB are free there, 800 MB are needed (with airflow_log_dir)",
+        free(9000, 700),
+        {},
+    ),
+    (
+        "disk",
+        "1900 MB are free there, 2000 MB are needed (with airflow_state_dir, airflow_log_dir)",
+        free(1900, 1900, "1"),
+        {},
+    ),
+    (
+        "downgrade",
+        "airflow_version: '3.3.2' - Airflow 3.4.0 is there",
+        {"release": {"path": "/x", "airflow": "3.4.0"}},
+        {},
+    ),
+]
+
+WARNED = [
+    (
+        "system",
+        "ansible_host: 'debian 13' - this operating system should work but was not run here",
+        system("debian", "13"),
+    ),
+    ("system", "ansible_host: 'rocky 9.4' - this operating system", system("rocky", "9.4")),
+    ("system", "ansible_host: 'aarch64' - this architecture", system("debian", "12", "aarch64")),
+    ("memory", "ansible_host: '10.0.0.10' - has 900 MB of memory", {"memory_mb": 900}),
+    ("clock", "ansible_host: its clock is -8 s off the controller's", {"clock_skew": -8.2}),
+]
+
+ACCEPTED: list[dict[str, Any]] = [
+    {},
+    port(8080, "python3.11", "airflow-api-server.service"),
+    port(5432, "postgres", "postgresql@15-main.service"),
+    port(8793, "python3"),  # the worker's, and no worker runs here
+    {"release": {"path": "/x", "airflow": "3.3.2"}, **free(150, 9000)},  # nothing to build
+    {"release": {"path": "/x", "airflow": "3.3.1"}},
+    {"release": {"path": "/x", "airflow": ""}},
+    {"clock_skew": 4.9},
+]
+
+
+@pytest.mark.parametrize(("rule", "says", "changes", "variables"), REFUSED, ids=lambda value: str(value)[:40])
+def test_refused(rule: str, says: str, changes: dict[str, Any], variables: dict[str, Any]) -> None:
+    lines = [str(finding) for finding in found(changes, variables) if finding.rule == rule and not finding.warning]
+    assert len(lines) == 1 and says in lines[0], lines
+
+
+@pytest.mark.parametrize(("rule", "says", "changes"), WARNED, ids=lambda value: str(value)[:40])
+def test_warned(rule: str, says: str, changes: dict[str, Any]) -> None:
+    assert [(f.rule, f.warning, says in str(f)) for f in found(changes)] == [(rule, True, True)]
+
+
+@pytest.mark.parametrize("changes", ACCEPTED, ids=lambda value: str(value)[:40])
+def test_accepted(changes: dict[str, Any]) -> None:
+    assert [str(finding) for finding in found(changes)] == []
+
+
+def test_a_worker_needs_its_port_and_no_database() -> None:
+    assert [f.rule for f in found(port(8793, "java"), groups=CELERY, name="w")] == ["port_taken"]
+    assert found(port(5432, "java"), groups=CELERY, name="w") == []
+
+
+def test_every_rule_has_a_row() -> None:
+    assert {rule.__name__ for rule in registry.FOUND_RULES} == {case[0] for case in [*REFUSED, *WARNED]}
