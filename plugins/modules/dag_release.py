@@ -104,8 +104,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._client import AirflowApiError, Client, segment
+from ..module_utils._client import PAGE, AirflowApiError, Client, segment
 from ..module_utils._module import looks, run
+
+ASK_AGAIN = 10  # seconds; a file may be read a moment before the bundle's new version is noticed
 
 
 def import_errors(client: Client, bundle: str) -> dict[tuple[str, str], dict[str, str]]:
@@ -121,14 +123,16 @@ def explain(errors: list[dict[str, str]]) -> str:
     return "\n".join(f"{error['filename']}: {error['stack_trace'].strip()}" for error in errors)
 
 
-def ask_to_read(client: Client, dags: list[dict[str, Any]]) -> None:
-    """One file's token makes the DAG processor look at its whole bundle. A bundle new to Airflow has none."""
-    try:
-        if dags:
-            client.request("PUT", f"/api/v2/parseDagFile/{segment(dags[0]['file_token'])}")
-    except AirflowApiError as exc:
-        if exc.status != 409:  # the same was asked for already and not done yet
-            raise
+def ask_to_read(client: Client, rows: list[dict[str, Any]], missing: list[str]) -> None:
+    """Asking for one file makes Airflow look at its whole bundle, but each file that it knows waits for its turn
+    (min_file_process_interval, 30 s) unless asked for too. A bundle new to Airflow has nothing to ask with."""
+    tokens = {row["file_token"] for row in rows if row["dag_id"] in missing} or {row["file_token"] for row in rows[:1]}
+    for token in sorted(tokens)[:PAGE]:
+        try:
+            client.request("PUT", f"/api/v2/parseDagFile/{segment(token)}")
+        except AirflowApiError as exc:
+            if exc.status != 409:  # the same was asked for already and not done yet
+                raise
 
 
 def in_use(client: Client, dag_ids: set[str]) -> list[str]:
@@ -140,7 +144,7 @@ def prove(module: AnsibleModule, client: Client) -> dict[str, Any]:
     bundle, version = module.params["bundle_name"], module.params["bundle_version"]
     wanted = module.params["dag_ids"]
     listing = {"bundle_name": bundle, "exclude_stale": False}
-    old_errors, asked = import_errors(client, bundle), False
+    old_errors, ask_at = import_errors(client, bundle), 0.0
     rows: list[dict[str, Any]] = []
     served: dict[str, str | None] = {}
     errors, missing, waited = old_errors, wanted, 0.0
@@ -156,9 +160,9 @@ def prove(module: AnsibleModule, client: Client) -> dict[str, Any]:
             raise AirflowApiError(message, result={"import_errors": new_errors})
         if not (missing or errors) or module.check_mode:
             break
-        if not asked:
-            ask_to_read(client, rows)
-            asked = True
+        if seconds >= ask_at:
+            ask_to_read(client, rows, missing)
+            ask_at = seconds + ASK_AGAIN
     result = {"dags": served, "seconds": round(waited, 1)}
     if (missing or errors) and not module.check_mode:
         still = ", ".join(f"{dag_id} ({served.get(dag_id) or 'not there'})" for dag_id in missing)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._logs import render, tail
-from ansible_collections.windward.airflow.plugins.modules import dag_run
+from ansible_collections.windward.airflow.plugins.modules import dag_release, dag_run
 from api_script import ScriptedApi, run_module
 
 Run = Callable[..., dict[str, Any]]
@@ -238,7 +238,7 @@ ERROR = {"filename": "a.py", "timestamp": "2", "stack_trace": "SyntaxError: line
 
 def dags(stale: bool = False, **versions: str) -> dict[str, Any]:
     rows = [
-        {"dag_id": name, "bundle_version": version, "is_stale": stale, "file_token": "to/ken"}
+        {"dag_id": name, "bundle_version": version, "is_stale": stale, "file_token": f"of/{name}"}
         for name, version in versions.items()
     ]
     return {"dags": rows, "total_entries": len(rows)}
@@ -270,9 +270,29 @@ def test_a_release_that_is_served(api: ScriptedApi, run: Run) -> None:
 
 def test_asks_once_and_waits(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/importErrors", 200, errors())
-    look(api, dags(a="r1"))
-    api.expect("PUT", "/api/v2/parseDagFile/to%2Fken", 201)
-    look(api, dags(a="r1"))
+    look(api, dags(a="r1", b="r1", old="r1"))
+    api.expect("PUT", "/api/v2/parseDagFile/of%2Fa", 201).expect("PUT", "/api/v2/parseDagFile/of%2Fb", 201)
+    look(api, dags(a="r1", b="r2"))
+    look(api, dags(a="r2", b="r2"))
+    unfinished(api)
+    assert run("dag_release", **RELEASE)["served"] is True
+
+
+def test_any_file_will_do_to_look_for_new_ones(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", "/api/v2/importErrors", 200, errors())
+    look(api, dags(old="r1"))
+    api.expect("PUT", "/api/v2/parseDagFile/of%2Fold", 201)
+    look(api, dags(a="r2", b="r2"))
+    unfinished(api)
+    assert run("dag_release", **RELEASE)["served"] is True
+
+
+def test_asks_again_for_what_is_still_missing(api: ScriptedApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dag_release, "ASK_AGAIN", 0)
+    api.expect("GET", "/api/v2/importErrors", 200, errors())
+    for _ in range(2):
+        look(api, dags(a="r2", b="r1"))
+        api.expect("PUT", "/api/v2/parseDagFile/of%2Fb", 201)
     look(api, dags(a="r2", b="r2"))
     unfinished(api)
     assert run("dag_release", **RELEASE)["served"] is True
@@ -289,7 +309,7 @@ def test_a_bundle_new_to_airflow_has_nothing_to_ask_with(api: ScriptedApi, run: 
 def test_asked_for_already(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/importErrors", 200, errors())
     look(api, dags(a="r2", b="r1"))
-    api.expect("PUT", "/api/v2/parseDagFile/to%2Fken", 409, DUPLICATE)
+    api.expect("PUT", "/api/v2/parseDagFile/of%2Fb", 409, DUPLICATE)
     look(api, dags(a="r2", b="r2"))
     unfinished(api)
     assert run("dag_release", **RELEASE)["served"] is True
@@ -298,8 +318,8 @@ def test_asked_for_already(api: ScriptedApi, run: Run) -> None:
 def test_a_new_import_error_fails_at_once(api: ScriptedApi, run: Run) -> None:
     old = {**ERROR, "timestamp": "1"}
     api.expect("GET", "/api/v2/importErrors", 200, errors(old))
-    look(api, dags(a="r1", b="r1"), errors(old))
-    api.expect("PUT", "/api/v2/parseDagFile/to%2Fken", 201)
+    look(api, dags(a="r1", b="r2"), errors(old))
+    api.expect("PUT", "/api/v2/parseDagFile/of%2Fa", 201)
     look(api, dags(a="r1", b="r2"), errors(ERROR))
     result = run("dag_release", **RELEASE)
     assert result["msg"] == "DAG bundle dags has import errors:\na.py: SyntaxError: line 3"
@@ -309,7 +329,7 @@ def test_a_new_import_error_fails_at_once(api: ScriptedApi, run: Run) -> None:
 def test_an_old_import_error_is_given_time_to_go(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/importErrors", 200, errors(ERROR))
     look(api, dags(a="r2", b="r2"), errors(ERROR))
-    api.expect("PUT", "/api/v2/parseDagFile/to%2Fken", 201)
+    api.expect("PUT", "/api/v2/parseDagFile/of%2Fa", 201)
     look(api, dags(a="r2", b="r2"))
     unfinished(api)
     assert run("dag_release", **RELEASE)["served"] is True
@@ -318,15 +338,15 @@ def test_an_old_import_error_is_given_time_to_go(api: ScriptedApi, run: Run) -> 
 def test_a_release_that_does_not_arrive(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/importErrors", 200, errors(ERROR))
     look(api, dags(a="r1"), errors(ERROR))
-    api.expect("PUT", "/api/v2/parseDagFile/to%2Fken", 201)
+    api.expect("PUT", "/api/v2/parseDagFile/of%2Fa", 201)
     result = run("dag_release", timeout=0, **RELEASE)
     assert "not at version r2: a (r1), b (not there); import errors:\na.py: SyntaxError" in result["msg"]
 
 
 def test_a_dag_whose_file_is_gone_is_not_served(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/importErrors", 200, errors())
-    look(api, dags(stale=True, a="r2", b="r2"))
-    api.expect("PUT", "/api/v2/parseDagFile/to%2Fken", 201)
+    look(api, dags(stale=True, a="r2"))
+    api.expect("PUT", "/api/v2/parseDagFile/of%2Fa", 201)
     assert "a (not there), b (not there)" in run("dag_release", timeout=0, **RELEASE)["msg"]
 
 
