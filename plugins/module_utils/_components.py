@@ -86,8 +86,8 @@ def settings(deployment: dict[str, Any]) -> Settings:
         "logging": {
             "base_log_folder": deployment["log_dir"] + "/tasks",
             "dag_processor_child_process_log_directory": deployment["log_dir"] + "/dag-processor",
-            "file_task_handler_new_folder_permissions": "0o2770",
-            "file_task_handler_new_file_permissions": "0o660",
+            "file_task_handler_new_folder_permissions": "0o750",
+            "file_task_handler_new_file_permissions": "0o640",
             "colored_console_log": False,
         },
         "fab": {"config_file": deployment["webserver_config"]},
@@ -155,7 +155,7 @@ def environment(
         for option, value in options.items():
             readers = _READERS.get((section, option), {component})
             if is_sensitive(section, option) and component in readers:
-                variables["AIRFLOW__{}__{}".format(section.upper(), option.upper())] = str(value)
+                variables[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(value)
     variables.update({name: str(value) for name, value in deployment["environment"].items()})
     return variables
 
@@ -190,7 +190,7 @@ def plan(
         body = render_unit({**context, "digest": ""})
         mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"]],
                       secrets["fernet_key"])
-        unit = "airflow-{}.service".format(name)
+        unit = f"airflow-{name}.service"
         environment_path = "{}/environment/{}".format(deployment["config_dir"], name)
         files.append({"path": environment_path, "secret_content": variables, "mode": "0600"})
         files.append({"path": "/etc/systemd/system/" + unit, "content": render_unit({**context, "digest": mark}),

@@ -45,9 +45,9 @@ def run(program: str, release: str, user: str, variables: dict[str, str], reques
         except subprocess.TimeoutExpired:
             process.kill()
             said, _nothing = process.communicate()
-            raise ReleaseError("it took longer than {} s\n{}".format(timeout, said[-2000:])) from None
+            raise ReleaseError(f"it took longer than {timeout} s\n{said[-2000:]}") from None
         answer.seek(0)
         text = answer.read()
     if process.returncode != 0 or not text:
-        raise ReleaseError("it ended with {}\n{}".format(process.returncode, said[-4000:]))
+        raise ReleaseError(f"it ended with {process.returncode}\n{said[-4000:]}")
     return json.loads(text)

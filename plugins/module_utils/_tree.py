@@ -36,9 +36,9 @@ def entries(root: str) -> list[tuple[str, str]]:
             if os.path.islink(path):
                 target = os.path.realpath(path)
                 if os.path.isabs(os.readlink(path)) or not target.startswith(os.path.realpath(root) + os.sep):
-                    raise TreeError("{} is a link that leaves the directory".format(path))
+                    raise TreeError(f"{path} is a link that leaves the directory")
             elif not os.path.isfile(path):
-                raise TreeError("{} is neither a file, a directory nor a link".format(path))
+                raise TreeError(f"{path} is neither a file, a directory nor a link")
             found.append((relative, path))
     return sorted(found)
 
@@ -53,7 +53,7 @@ def digest(root: str) -> str:
             kind = "program" if os.stat(path).st_mode & 0o100 else "file"
             with open(path, "rb") as stream:
                 value = hashlib.sha256(stream.read()).digest()
-        total.update("{}\0{}\0".format(relative, kind).encode() + value + b"\0")
+        total.update(f"{relative}\0{kind}\0".encode() + value + b"\0")
     return total.hexdigest()[:24]
 
 
@@ -79,14 +79,14 @@ def unpack(archive_path: str, root: str, gid: int) -> None:
         for member in archive.getmembers():
             target = os.path.join(root, member.name)
             if os.path.isabs(member.name) or ".." in member.name.split("/"):
-                raise TreeError("{} would be unpacked outside of the tree".format(member.name))
+                raise TreeError(f"{member.name} would be unpacked outside of the tree")
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if member.issym():
                 os.symlink(member.linkname, target)
                 continue
             source = archive.extractfile(member)
             if source is None:
-                raise TreeError("{} is no file".format(member.name))
+                raise TreeError(f"{member.name} is no file")
             with source, open(target, "wb") as stream:
                 stream.write(source.read())
             os.chmod(target, 0o750 if member.mode & 0o100 else 0o640)

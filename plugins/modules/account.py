@@ -114,7 +114,7 @@ json.dump(True, open(int(sys.argv[1]), "w"))
 """
 
 
-def main():
+def main() -> None:
     account = {
         "username": {"type": "str", "required": True},
         "email": {"type": "str", "required": True},
@@ -142,7 +142,7 @@ def main():
             request = [dict(wanted, password=wanted["password"] or secrets.token_urlsafe(32)) for wanted in missing]
             _release.run(CREATE, release, user, variables, request, 300)
     except (_release.ReleaseError, FileNotFoundError) as error:
-        module.fail_json(msg="The accounts could not be made: {}".format(error))
+        module.fail_json(msg=f"The accounts could not be made: {error}")
     module.exit_json(changed=bool(missing), created=[wanted["username"] for wanted in missing])
 
 

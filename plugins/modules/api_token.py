@@ -34,6 +34,14 @@ options:
     description: Seconds after which the token ends.
     type: int
     default: 3600
+  audience:
+    description: Airflow's C([api_auth] jwt_audience).
+    type: str
+    default: apache-airflow
+  issuer:
+    description: Airflow's C([api_auth] jwt_issuer). Empty means that it is not set.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -91,15 +99,15 @@ json.dump(row and row[0], open(int(sys.argv[1]), "w"))
 """
 
 
-def sign(claims, key):
+def sign(claims: dict[str, object], key: str) -> str:
     """Return a JWT signed with HS512, as Airflow does with ``[api_auth] jwt_secret``."""
-    def encoded(value):
+    def encoded(value: bytes) -> bytes:
         return base64.urlsafe_b64encode(value).rstrip(b"=")
     parts = [encoded(json.dumps(part).encode()) for part in ({"alg": "HS512", "typ": "JWT"}, claims)]
-    return b".".join(parts + [encoded(hmac.new(key.encode(), b".".join(parts), hashlib.sha512).digest())]).decode()
+    return b".".join([*parts, encoded(hmac.new(key.encode(), b".".join(parts), hashlib.sha512).digest())]).decode()
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "release": {"type": "path", "required": True},
@@ -107,6 +115,8 @@ def main():
             "user": {"type": "str", "required": True},
             "username": {"type": "str", "required": True},
             "lifetime": {"type": "int", "default": 3600},
+            "audience": {"type": "str", "default": "apache-airflow"},
+            "issuer": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -116,18 +126,20 @@ def main():
     except FileNotFoundError as error:
         module.exit_json(changed=False, available=False, msg=str(error))
     if not os.path.exists(os.path.join(release, "release.json")):
-        module.exit_json(changed=False, available=False, msg="There is no release in {}.".format(release))
+        module.exit_json(changed=False, available=False, msg=f"There is no release in {release}.")
     try:
         account = _release.run(FIND, release, module.params["user"], variables, module.params["username"], 30)
     except _release.ReleaseError as error:
-        module.exit_json(changed=False, available=False, msg="The metadata database gives no account: {}".format(error))
+        module.exit_json(changed=False, available=False, msg=f"The metadata database gives no account: {error}")
     if account is None:
         module.exit_json(changed=False, available=False, msg="There is no active account '{}'.".format(
             module.params["username"]))
     now = int(time.time())
     claims = {"jti": uuid.uuid4().hex, "sub": str(account), "iat": now, "nbf": now,
               "exp": now + module.params["lifetime"],
-              "aud": variables.get("AIRFLOW__API_AUTH__JWT_AUDIENCE", "apache-airflow")}
+              "aud": module.params["audience"]}
+    if module.params["issuer"]:
+        claims["iss"] = module.params["issuer"]
     module.exit_json(changed=False, available=True, token=sign(claims, variables["AIRFLOW__API_AUTH__JWT_SECRET"]))
 
 

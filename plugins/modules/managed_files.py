@@ -87,21 +87,23 @@ import grp
 import os
 import pwd
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 
-def identity(module, name, lookup, kind):
-    """Return the number of a user or group, or None where check mode comes before it is made."""
+def identity(module: AnsibleModule, name: str, lookup: Callable[[str], Any], kind: str) -> int:
+    """Return the number of a user or group, or -1 where check mode comes before it is made."""
     try:
         return lookup(name)[2]
     except KeyError:
-        if module.check_mode:
-            return None
-        module.fail_json(msg="There is no {} '{}' on this host.".format(kind, name))
+        if not module.check_mode:
+            module.fail_json(msg=f"There is no {kind} '{name}' on this host.")
+        return -1
 
 
-def current(path):
+def current(path: str) -> str | None:
     """Return the text of a file, or None."""
     try:
         with open(path, encoding="utf-8") as stream:
@@ -110,7 +112,7 @@ def current(path):
         return None
 
 
-def differs(path, wanted, uid, gid):
+def differs(path: str, wanted: dict[str, Any], uid: int, gid: int) -> bool:
     """Tell whether the thing at ``path`` has another kind, owner or mode than wanted."""
     try:
         status = os.lstat(path)
@@ -120,7 +122,7 @@ def differs(path, wanted, uid, gid):
     return (status.st_mode, status.st_uid, status.st_gid) != (kind | int(wanted["mode"], 8), uid, gid)
 
 
-def write(path, text, wanted, uid, gid):
+def write(path: str, text: str, wanted: dict[str, Any], uid: int, gid: int) -> None:
     """Replace a file by rename, so that no reader ever sees half of it."""
     handle, partial = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".partial-")
     try:
@@ -136,7 +138,7 @@ def write(path, text, wanted, uid, gid):
         raise
 
 
-def apply(module, wanted):
+def apply(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, str] | None:
     """Bring one entry to its state; return None, or the entry's diff when it changes."""
     path = wanted["path"]
     uid = identity(module, wanted["owner"], pwd.getpwnam, "user")
@@ -163,7 +165,7 @@ def apply(module, wanted):
     return {"before_header": path, "after_header": path, "before": shown[0], "after": shown[1]}
 
 
-def main():
+def main() -> None:
     entry = {
         "path": {"type": "path", "required": True},
         "content": {"type": "str"},

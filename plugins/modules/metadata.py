@@ -57,6 +57,7 @@ heads:
 
 import json
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -93,7 +94,7 @@ json.dump(True, open(int(sys.argv[1]), "w"))
 """
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "release": {"type": "path", "required": True},
@@ -114,10 +115,9 @@ def main():
     except (FileNotFoundError, StopIteration):
         if module.check_mode:
             module.exit_json(changed=True, heads={}, msg="The release is not there yet; it would migrate the database.")
-        module.fail_json(msg="There is no release in {}, or no environment of an api-server or a scheduler in {}."
-                         .format(release, config_dir))
+        module.fail_json(msg=f"There is no release in {release}, or no environment of a component in {config_dir}.")
 
-    def run(program, request, timeout):
+    def run(program: str, request: Any, timeout: int) -> Any:
         try:
             return _release.run(program, release, user, variables, request, timeout)
         except _release.ReleaseError as error:
@@ -130,7 +130,7 @@ def main():
         run(MIGRATE, before.get("alembic_version", []), module.params["timeout"])
         after = run(READ_HEADS, sorted(wanted), 60)
         if after != wanted:
-            module.fail_json(msg="The migration ended, but the heads are {} instead of {}.".format(after, wanted))
+            module.fail_json(msg=f"The migration ended, but the heads are {after} instead of {wanted}.")
     module.exit_json(changed=changed, heads=wanted,
                      diff={"before": json.dumps(before) + "\n", "after": json.dumps(wanted) + "\n"})
 

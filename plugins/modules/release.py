@@ -81,7 +81,7 @@ seconds:
   description: How long each part of the build took.
   type: dict
   returned: when the release was built
-  sample: {install: 14.2, test: 3.1}
+  sample: {install of the release: 14.2, test of the release: 3.1}
 removed:
   description: Releases that were removed, or would be.
   type: list
@@ -95,11 +95,10 @@ import hashlib
 import json
 import os
 import shutil
-import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-CACHE = "/var/cache/airflow/uv"
+from ..module_utils import _uv
 
 # Runs in the new environment. Providers are asked for by their own registry of executors, auth managers and hooks.
 SMOKE_TEST = """
@@ -129,73 +128,34 @@ print(json.dumps({"airflow": version, "providers": names, "heads": heads}))
 class Build:
     """One release: its name, and how it is made."""
 
-    def __init__(self, module):
-        self.module = module
+    def __init__(self, module: AnsibleModule) -> None:
         self.params = module.params
-        self.seconds = {}
-        python = self.command([self.params["python"], "-c", "import sys; print(sys.version)"])
+        self.uv = _uv.Uv(module)
+        python = self.uv.command([self.params["python"], "-c", "import sys; print(sys.version)"])
         inputs = [self.params["lock"], python, self.params["python"], "recipe 1"]
         digest = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:12]
         self.id = "{}-{}".format(self.params["version"], digest)
         self.releases = os.path.join(self.params["root"], "releases")
         self.path = os.path.join(self.releases, self.id)
 
-    def present(self):
+    def present(self) -> bool:
         return os.path.exists(os.path.join(self.path, "release.json"))
 
-    def command(self, argv, stdin=None, part=None, **environment):
-        """Run a program; its time is kept under ``part``, its failure ends the module with what it said."""
-        started = time.monotonic()
-        # Byte code is written at build time: services can't write it, and would compile again at every start.
-        variables = {"PYTHONDONTWRITEBYTECODE": "", **environment}
-        variables.update({name: str(value) for name, value in self.params["environment"].items()})
-        code, out, err = self.module.run_command(argv, data=stdin, environ_update=variables)
-        if part:
-            self.seconds[part] = round(time.monotonic() - started, 1)
-        if code:
-            self.module.fail_json(
-                msg="The release could not be built: {} ended with {}: {}".format(
-                    os.path.basename(argv[0]), code, (err or out).strip()[-3000:]),
-                id=self.id, seconds=self.seconds)
-        return out
-
-    def uv(self):
-        """Return the path of the pinned uv, installed by the host's own pip the first time."""
-        digest = hashlib.sha256(self.params["uv_lock"].encode()).hexdigest()[:12]
-        home = os.path.join(self.params["root"], "uv", digest)
-        program = os.path.join(home, "bin", "uv")
-        if not os.path.exists(os.path.join(home, ".whole")):
-            shutil.rmtree(home, ignore_errors=True)
-            self.command([self.params["python"], "-m", "venv", home], part="uv environment")
-            requirements = os.path.join(home, "requirements.txt")
-            with open(requirements, "w", encoding="utf-8") as stream:
-                stream.write(self.params["uv_lock"])
-            self.command(
-                [os.path.join(home, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile",
-                 "--require-hashes", "--index-url", self.params["index_url"], "-r", requirements], part="uv")
-            with open(os.path.join(home, ".whole"), "w", encoding="utf-8"):
-                pass
-        return program
-
-    def make(self):
-        uv = self.uv()
+    def make(self) -> None:
         partial = os.path.join(self.releases, ".partial-" + self.id)
+        python = os.path.join(partial, "bin", "python")
         shutil.rmtree(partial, ignore_errors=True)
-        settings = {"UV_CACHE_DIR": CACHE, "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never",
-                    "UV_DEFAULT_INDEX": self.params["index_url"], "UV_LINK_MODE": "copy",
-                    "UV_SYSTEM_CERTS": "1"}
-        self.command([uv, "venv", "--quiet", "--relocatable", "--python", self.params["python"], partial],
-                     part="environment", **settings)
+        self.uv.run("venv", "--quiet", "--relocatable", "--python", self.params["python"], partial,
+                    part="environment of the release")
         lock = os.path.join(partial, "requirements.txt")
         with open(lock, "w", encoding="utf-8") as stream:
             stream.write(self.params["lock"])
-        self.command([uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode",
-                      "--python", os.path.join(partial, "bin", "python"), "-r", lock], part="install", **settings)
+        self.uv.run("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode",
+                    "--python", python, "-r", lock, part="install of the release")
         scratch = os.path.join(partial, ".home")
-        tested = self.command([os.path.join(partial, "bin", "python"), "-c", SMOKE_TEST], part="test",
-                              AIRFLOW_HOME=scratch, AIRFLOW__CORE__LOAD_EXAMPLES="False",
-                              AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////nonexistent/airflow.db",
-                              AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR")
+        tested = self.uv.command([python, "-c", SMOKE_TEST], part="test of the release", AIRFLOW_HOME=scratch,
+                                 AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////nonexistent/airflow.db",
+                                 AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR")
         shutil.rmtree(scratch, ignore_errors=True)
         with open(os.path.join(partial, "release.json"), "w", encoding="utf-8") as stream:
             json.dump(dict(json.loads(tested.splitlines()[-1]), id=self.id), stream, indent=1)
@@ -203,7 +163,7 @@ class Build:
         shutil.rmtree(self.path, ignore_errors=True)
         os.rename(partial, self.path)
 
-    def stale(self):
+    def stale(self) -> list[str]:
         """Return the releases that nobody needs: not this, not the current one, beyond ``keep``; and leftovers."""
         if not os.path.isdir(self.releases):
             return []
@@ -215,18 +175,10 @@ class Build:
         return whole[max(spared, 0):] + [name for name in names if name.startswith(".partial-")]
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "root": {"type": "path", "required": True},
-            "version": {"type": "str", "required": True},
-            "lock": {"type": "str", "required": True},
-            "uv_lock": {"type": "str", "required": True},
-            "python": {"type": "path", "default": "/usr/bin/python3"},
-            "index_url": {"type": "str", "default": "https://pypi.org/simple"},
-            "environment": {"type": "dict", "default": {}},
-            "keep": {"type": "int", "default": 2},
-        },
+        argument_spec=dict(
+            _uv.OPTIONS, version={"type": "str", "required": True}, keep={"type": "int", "default": 2}),
         supports_check_mode=True,
     )
     build = Build(module)
@@ -243,7 +195,7 @@ def main():
     else:
         removed = build.stale()
     module.exit_json(changed=changed or bool(removed), id=build.id, path=build.path, removed=removed,
-                     seconds=build.seconds)
+                     seconds=build.uv.seconds)
 
 
 if __name__ == "__main__":

@@ -80,14 +80,14 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 
 
-def generated(name):
+def generated(name: str) -> str:
     """Return a new secret; a Fernet key has a form of its own."""
     if name == "fernet_key":
         return base64.urlsafe_b64encode(os.urandom(32)).decode()
     return secrets.token_urlsafe(24 if name.endswith("password") else 64)
 
 
-def read(module, path):
+def read(module: AnsibleModule, path: str) -> dict[str, str] | None:
     """Return the file's secrets, or None where there is no file."""
     try:
         with open(path, encoding="utf-8") as stream:
@@ -98,10 +98,11 @@ def read(module, path):
     except FileNotFoundError:
         return None
     except ValueError as error:
-        module.fail_json(msg="{} is damaged ({}). Restore it from another holder or from a backup.".format(path, error))
+        module.fail_json(msg=f"{path} is damaged ({error}). Restore it from another holder or from a backup.")
+        raise
 
 
-def write(path, wanted):
+def write(path: str, wanted: dict[str, str]) -> None:
     """Replace the file by rename; it is never readable by anybody but root."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".partial-")
@@ -113,7 +114,7 @@ def write(path, wanted):
     os.replace(partial, path)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
@@ -142,7 +143,7 @@ def main():
     if changed and not module.check_mode:
         write(path, held)
     differing = sorted(name for name in held if held[name] != (before or {}).get(name))
-    diff = {"before": "", "after": "".join("{}: changed\n".format(name) for name in differing), "after_header": path}
+    diff = {"before": "", "after": "".join(f"{name}: changed\n" for name in differing), "after_header": path}
     module.exit_json(changed=changed, exists=before is not None, secrets=held, diff=diff)
 
 

@@ -22,6 +22,9 @@ options:
     elements: dict
     required: true
     suboptions:
+      name:
+        description: What the release is, for the reader of the task.
+        type: str
       src:
         description: Directory on the controller.
         type: path
@@ -90,12 +93,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils import _tree
 
 
-def deliver(module, tree, group):
+def deliver(module: AnsibleModule, tree: dict[str, str], group: str) -> None:
     """Unpack a transferred archive as a release, or throw away what did not arrive whole."""
     try:
         gid = grp.getgrnam(group).gr_gid
     except KeyError:
-        module.fail_json(msg="There is no group '{}' on this host.".format(group))
+        module.fail_json(msg=f"There is no group '{group}' on this host.")
     path = os.path.join(tree["dest"], tree["digest"])
     os.makedirs(tree["dest"], mode=0o755, exist_ok=True)
     partial = tempfile.mkdtemp(dir=tree["dest"], prefix=".partial-")
@@ -109,8 +112,9 @@ def deliver(module, tree, group):
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def main():
+def main() -> None:
     tree = {
+        "name": {"type": "str"},
         "src": {"type": "path", "required": True},
         "dest": {"type": "path", "required": True},
         "digest": {"type": "str"},

@@ -10,11 +10,11 @@ short_description: Run the components of a host as declared, and restart only wh
 version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
-  - Compares the digest that each unit runs with (C(/run/airflow/<component>.digest), written by the unit when it starts)
-    with the wanted one. A unit that is stopped, or runs with another digest, is restarted. All others are left alone.
+  - Compares the digest that each unit runs with (C(/run/airflow/<component>.digest), written when it starts) with the
+    wanted one. A unit that is stopped, or runs with another digest, is restarted. All others are left alone.
   - Nothing is remembered between tasks, so a play that was killed after it wrote a unit is completed by the next one.
-  - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it. Units
-    that do not run yet are all started at once.
+  - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it.
+    Units that do not run yet are all started at once.
   - Ends when each component that was restarted shows a heartbeat that is newer than its restart.
 options:
   units:
@@ -94,8 +94,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._client import AirflowApiError, Client
 
+Unit = dict[str, str]
 
-def last_words(module, unit, lines=15):
+
+def last_words(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     """Return the end of a unit's journal."""
     _code, out, _err = module.run_command(
         ["journalctl", "--namespace=airflow", "--unit", unit, "--lines", str(lines), "--no-pager", "--output=cat"])
@@ -105,33 +107,34 @@ def last_words(module, unit, lines=15):
 class Units:
     """The units of this host."""
 
-    def __init__(self, module):
+    def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.client = Client(module.params["api_url"], token=module.params["api_token"], timeout=5, retry_timeout=0)
-        self.started = {}
-        self.seconds = {}
+        self.started: dict[str, datetime.datetime] = {}
+        self.seconds: dict[str, float] = {}
+        self.error = ""
 
-    def systemctl(self, *argv):
+    def systemctl(self, *argv: str) -> str:
         code, out, err = self.module.run_command(["systemctl", *argv])
         if code:
             self.module.fail_json(msg="systemctl {} failed: {}".format(" ".join(argv), (err or out).strip()))
         return out
 
-    def states(self, names):
+    def states(self, names: list[str]) -> dict[str, dict[str, str]]:
         """Return the properties of each unit."""
         wanted = "Id,ActiveState,UnitFileState,NeedDaemonReload"
         blocks = self.systemctl("show", "--property=" + wanted, *names).strip().split("\n\n")
         found = [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]
         return {block["Id"]: block for block in found}
 
-    def restart(self, units, verb="restart"):
+    def restart(self, units: list[Unit]) -> None:
         """Restart units at once, without waiting for systemd to finish with one before it begins with the next."""
         now = datetime.datetime.now(datetime.timezone.utc)
         for unit in units:
             self.started[unit["component"]] = now
-        self.systemctl(verb, *[unit["name"] for unit in units])
+        self.systemctl("restart", *[unit["name"] for unit in units])
 
-    def healthy(self, unit):
+    def healthy(self, unit: Unit) -> bool:
         """Tell whether the component shows a sign of life that is newer than its restart."""
         started = self.started[unit["component"]]
         try:
@@ -146,7 +149,7 @@ class Units:
             self.error = str(error)
             return False
 
-    def wait(self, units):
+    def wait(self, units: list[Unit]) -> None:
         """Wait until each of the units is healthy, or end the module with the journal of one that is not."""
         self.error = ""
         waiting = list(units)
@@ -168,7 +171,7 @@ class Units:
             time.sleep(0.3)
 
 
-def running_digest(component):
+def running_digest(component: str) -> str:
     """Return the digest that the running unit wrote when it started."""
     try:
         with open(os.path.join("/run/airflow", component + ".digest"), encoding="utf-8") as stream:
@@ -177,7 +180,7 @@ def running_digest(component):
         return ""
 
 
-def main():
+def main() -> None:
     unit = {
         "name": {"type": "str", "required": True},
         "component": {"type": "str", "required": True},

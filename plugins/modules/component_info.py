@@ -1,0 +1,160 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: component_info
+short_description: What systemd and the journal say about the components of a host
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Reads state, start time and restarts of each unit, its last words, the release that the link C(current) points to,
+    the free space of the directories and the ages of the deployment's keys.
+  - Needs nothing to work but systemd, so it tells about broken deployments too.
+options:
+  components:
+    description: Names of the components that this host should run.
+    type: list
+    elements: str
+    required: true
+  install_dir:
+    description: Directory of the releases.
+    type: path
+    default: /opt/airflow
+  dags:
+    description: Link to the DAG release that is served.
+    type: path
+    default: /var/lib/airflow/dags/current
+  store:
+    description: File of the deployment's secrets. Its age is told, nothing of its content.
+    type: path
+    default: /etc/airflow/secrets.json
+  directories:
+    description: Directories whose free space is told.
+    type: list
+    elements: path
+    default: []
+  lines:
+    description: How many lines of the journal are read per component.
+    type: int
+    default: 10
+attributes:
+  check_mode:
+    support: full
+    description: The same, since nothing is changed.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+"""
+
+EXAMPLES = r"""
+- name: Look
+  windward.airflow.component_info:
+    components: [api-server, scheduler]
+"""
+
+RETURN = r"""
+components:
+  description: The components by name.
+  type: dict
+  returned: always
+  contains:
+    state:
+      description: systemd's C(ActiveState), or V(absent) when there is no unit.
+      type: str
+    since:
+      description: When it entered that state.
+      type: str
+    restarts:
+      description: How often systemd restarted it.
+      type: int
+    digest:
+      description: Digest of everything that it runs with, or empty.
+      type: str
+    journal:
+      description: Its last words.
+      type: list
+      elements: str
+release:
+  description: Name of the release, or empty.
+  type: str
+  returned: always
+dags_release:
+  description: Name of the DAG release that is served, or empty.
+  type: str
+  returned: always
+secrets_age_days:
+  description: Days since the secrets changed, or null where this host holds none.
+  type: int
+  returned: always
+free_mb:
+  description: Free space in MB (2**20 bytes) by directory, of those that exist.
+  type: dict
+  returned: always
+"""
+
+import os
+import shutil
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def text(path: str) -> str:
+    """Return a small file's text, or nothing."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def link(path: str) -> str:
+    """Return the name that a link points to, or nothing."""
+    return os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "components": {"type": "list", "elements": "str", "required": True},
+            "install_dir": {"type": "path", "default": "/opt/airflow"},
+            "dags": {"type": "path", "default": "/var/lib/airflow/dags/current"},
+            "store": {"type": "path", "default": "/etc/airflow/secrets.json"},
+            "directories": {"type": "list", "elements": "path", "default": []},
+            "lines": {"type": "int", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    components = {}
+    for name in module.params["components"]:
+        unit = f"airflow-{name}.service"
+        _code, out, _err = module.run_command(
+            ["systemctl", "show", "--property=LoadState,ActiveState,StateChangeTimestamp,NRestarts", unit])
+        shown = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+        _code, said, _err = module.run_command(
+            ["journalctl", "--namespace=airflow", "--unit", unit, "--lines", str(module.params["lines"]), "--no-pager",
+             "--quiet", "--output=cat"])
+        components[name] = {
+            "state": shown.get("ActiveState", "unknown") if shown.get("LoadState") == "loaded" else "absent",
+            "since": shown.get("StateChangeTimestamp", ""),
+            "digest": text(os.path.join("/run/airflow", name + ".digest")),
+            "restarts": int(shown.get("NRestarts") or 0),
+            "journal": said.splitlines(),
+        }
+    store = module.params["store"]
+    module.exit_json(
+        changed=False,
+        components=components,
+        release=link(os.path.join(module.params["install_dir"], "current")),
+        dags_release=link(module.params["dags"]),
+        secrets_age_days=int((time.time() - os.stat(store).st_mtime) // 86400) if os.path.exists(store) else None,
+        free_mb={path: shutil.disk_usage(path).free >> 20 for path in module.params["directories"]
+                 if os.path.isdir(path)},
+    )
+
+
+if __name__ == "__main__":
+    main()

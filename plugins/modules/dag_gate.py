@@ -1,0 +1,214 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dag_gate
+short_description: Parse a directory of DAGs as Airflow would, before it is served
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Parses every DAG file with the release's own interpreter, as the user and with the environment of the DAG processor,
+    each in a process of its own. Errors are reported with file, line and message, and fail the task.
+  - Files that Airflow would skip, because they do not look like DAGs, are imported as the modules that they are, so
+    that an error in them is found too. Files that C(.airflowignore) names are left out.
+  - A DAG must also survive serialisation, and no two files may define the same DAG.
+  - What was accepted is remembered by the digests of the DAGs and of the release, so a second run is quick.
+options:
+  path:
+    description: The directory, named by its digest.
+    type: path
+    required: true
+  release:
+    description: Directory of the release.
+    type: path
+    required: true
+  config_dir:
+    description: Directory of the environment files. That of the DAG processor is used.
+    type: path
+    default: /etc/airflow
+  user:
+    description: User that runs DAG code.
+    type: str
+    required: true
+  memory:
+    description: Directory, writable by root only, in which acceptances are kept.
+    type: path
+    required: true
+  timeout:
+    description: Seconds that all files together may take.
+    type: int
+    default: 600
+attributes:
+  check_mode:
+    support: full
+    description: Parses as well, since that changes nothing. What is not on the host yet can't be parsed.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+"""
+
+EXAMPLES = r"""
+- name: Parse the staged DAGs
+  windward.airflow.dag_gate:
+    path: /var/lib/airflow/dags/releases/0f5c1c9a4f2b0f5c1c9a4f2b
+    release: /opt/airflow/current
+    user: airflow-dag
+    memory: /var/lib/airflow/dags/accepted
+"""
+
+RETURN = r"""
+dag_ids:
+  description: The DAGs that the directory defines.
+  type: list
+  elements: str
+  returned: success
+  sample: [example_dag]
+parsed:
+  description: Whether the files were parsed now. V(false) when they had been accepted before.
+  type: bool
+  returned: success
+  sample: true
+errors:
+  description: What is wrong.
+  type: list
+  elements: dict
+  returned: failure
+  contains:
+    file:
+      description: Path below the directory.
+      type: str
+    line:
+      description: Line, or 0 where there is none.
+      type: int
+    message:
+      description: The error.
+      type: str
+"""
+
+import json
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _release
+
+PARSE = r'''
+import importlib, json, multiprocessing, os, re, sys, traceback
+os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+root = json.load(sys.stdin)
+os.chdir(root)
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.dag_processing.importers import get_importer_registry
+from airflow.serialization.serialized_objects import DagSerialization
+
+def where(text, fallback):
+    """The last place below the root that a traceback names."""
+    places = re.findall(r'File "([^"]+)", line (\d+)', text)
+    inside = [(os.path.relpath(path, root), int(line)) for path, line in places if path.startswith(root + os.sep)]
+    return inside[-1] if inside else (fallback, 0)
+
+def failed(text, fallback):
+    file, line = where(text, fallback)
+    return {"file": file, "line": line, "message": text.strip().splitlines()[-1] if text.strip() else "no message"}
+
+def parse(path):
+    bag = BundleDagBag(dag_folder=path, bundle_path=root, bundle_name="dags", load_op_links=False)
+    relative = os.path.relpath(path, root)
+    errors = [failed(text, file if os.path.exists(file) else relative) for file, text in bag.import_errors.items()]
+    for dag in bag.dags.values():
+        try:
+            DagSerialization.to_dict(dag)
+        except Exception:
+            errors.append(failed(traceback.format_exc(), relative))
+    return sorted(bag.dags), errors
+
+def load(path):
+    relative = os.path.relpath(path, root)
+    sys.path.insert(0, root)
+    name = relative[:-3].replace(os.sep, ".")
+    if name.endswith(".__init__"):
+        name = name[:-9]
+    with open(path, "rb") as stream:
+        compile(stream.read(), path, "exec")
+    if name != "__init__" and all(part.isidentifier() for part in name.split(".")):
+        importlib.import_module(name)
+    return [], []
+
+def work(action, path, pipe):
+    try:
+        pipe.send(action(path))
+    except BaseException:
+        pipe.send(([], [failed(traceback.format_exc(), os.path.relpath(path, root))]))
+
+registry = get_importer_registry()
+looks = set(registry.list_dag_files(root, True))
+every = sorted(set(registry.list_dag_files(root, False)) | looks)
+fork = multiprocessing.get_context("fork")
+dags, errors = {}, []
+for path in every:
+    relative = os.path.relpath(path, root)
+    ours, theirs = fork.Pipe(False)
+    child = fork.Process(target=work, args=(parse if path in looks else load, path, theirs))
+    child.start()
+    theirs.close()
+    try:
+        ids, wrong = ours.recv()
+    except EOFError:
+        child.join()
+        ids, wrong = [], [{"file": relative, "line": 0, "message": "the parser died (exit %s)" % child.exitcode}]
+    child.join()
+    errors += wrong
+    for dag_id in ids:
+        if dag_id in dags:
+            message = "DAG %r is defined in %s too" % (dag_id, dags[dag_id])
+            errors.append({"file": relative, "line": 0, "message": message})
+        dags[dag_id] = relative
+json.dump({"dag_ids": sorted(dags), "errors": errors}, open(int(sys.argv[1]), "w"))
+'''
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "release": {"type": "path", "required": True},
+            "config_dir": {"type": "path", "default": "/etc/airflow"},
+            "user": {"type": "str", "required": True},
+            "memory": {"type": "path", "required": True},
+            "timeout": {"type": "int", "default": 600},
+        },
+        supports_check_mode=True,
+    )
+    path, release = module.params["path"], os.path.realpath(module.params["release"])
+    accepted = os.path.join(
+        module.params["memory"], f"{os.path.basename(path)}-{os.path.basename(release)}.json")
+    if os.path.exists(accepted):
+        with open(accepted, encoding="utf-8") as stream:
+            module.exit_json(changed=False, parsed=False, dag_ids=json.load(stream))
+    if not os.path.isdir(path):
+        if module.check_mode:
+            module.exit_json(changed=False, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
+        module.fail_json(msg=f"There is no DAG release {path}.")
+    try:
+        variables = _release.environment(module.params["config_dir"], "dag-processor")
+        found = _release.run(PARSE, release, module.params["user"], variables, path, module.params["timeout"])
+    except (_release.ReleaseError, FileNotFoundError) as error:
+        module.fail_json(msg=f"The DAGs could not be parsed: {error}")
+    if found["errors"]:
+        lines = ["{file}:{line}: {message}".format(**error) for error in found["errors"]]
+        module.fail_json(
+            msg="The DAGs are refused, and those that are served stay:\n{}".format("\n".join(lines)),
+            errors=found["errors"])
+    if not module.check_mode:
+        os.makedirs(module.params["memory"], mode=0o755, exist_ok=True)
+        with open(accepted + ".partial", "w", encoding="utf-8") as stream:
+            json.dump(found["dag_ids"], stream)
+        os.replace(accepted + ".partial", accepted)
+    module.exit_json(changed=False, parsed=True, dag_ids=found["dag_ids"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The canary: one DAG per queue that uses what DAGs use. Role ``verify`` triggers it and reads its log back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
+from airflow.sdk import DAG, task
+
+
+def python() -> str:
+    """Answer from a plain Python task."""
+    print(f"canary: Python {sys.version.split()[0]} on {os.environ['AIRFLOW_HOST_ADDRESS']}")
+    return sys.version
+
+
+for queue in os.environ["AIRFLOW_CANARY_QUEUES"].split(","):
+    with DAG(
+        f"canary_{queue}",
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,
+        max_active_runs=4,
+        dagrun_timeout=timedelta(minutes=10),
+        default_args={"queue": queue, "retries": 0},
+        tags=["windward"],
+        doc_md="Proof that a task runs in this queue. Triggered by `windward.airflow.verify` after each change.",
+    ):
+
+        @task
+        def taskflow(text: str) -> int:
+            """Take the other task's answer through XCom, and ask a process of our own."""
+            answer = subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True, check=True, text=True)
+            print(f"canary: subprocess says {answer.stdout.strip()}, XCom has {len(text)} characters")
+            return int(answer.stdout)
+
+        first = PythonOperator(task_id="python", python_callable=python)
+        shell = BashOperator(task_id="bash", bash_command="echo canary: bash says $((6 * 7))")
+        sensor = TimeDeltaSensor(task_id="deferred", delta=timedelta(seconds=1), deferrable=True)
+        first >> [taskflow(first.output), shell, sensor]
