@@ -76,6 +76,10 @@ class Host:
             raise Unusable(name)
         return self.values[name]
 
+    def items(self, *names: str) -> list[tuple[str, Any]]:
+        """Those of several variables that have no finding of their own, for rules that look at each by itself."""
+        return [(name, self.values[name]) for name in names if name not in self.unusable]
+
     def option(self, section: str, option: str, default: Any = None) -> Any:
         """One of Airflow's own options, as the user gave it."""
         content = self["airflow_config"].get(section)

@@ -25,8 +25,7 @@ FILES = ("airflow_webserver_config", "airflow_ca_bundle")
 @each_host
 def local_path(host: Host) -> Iterator[Finding]:
     """What is delivered from the controller is there, is of the right kind and can be read."""
-    for variable in (*DIRECTORIES, *FILES):
-        value = "" if variable in host.unusable else host[variable]
+    for variable, value in host.items(*DIRECTORIES, *FILES):
         if not value:
             continue
         path = Path(value)
@@ -44,7 +43,7 @@ def local_path(host: Host) -> Iterator[Finding]:
 @each_host
 def nested(host: Host) -> Iterator[Finding]:
     """DAGs, plugins and PYTHONPATH are apart: who may write one must not reach the others."""
-    given = [(name, Path(os.path.realpath(host[name]))) for name in DIRECTORIES if host[name]]
+    given = [(name, Path(os.path.realpath(value))) for name, value in host.items(*DIRECTORIES) if value]
     for variable, path in given:
         for other, outer in given:
             if variable != other and path.is_relative_to(outer) and (path != outer or variable > other):

@@ -119,8 +119,9 @@ def port_range(host: Host) -> Iterator[Finding]:
 @each_host
 def number(host: Host) -> Iterator[Finding]:
     """Numbers are in their range."""
-    for variable, (low, high) in NUMBERS.items():
-        if variable not in host.unusable and not low <= host[variable] <= high:
+    for variable, value in host.items(*NUMBERS):
+        low, high = NUMBERS[variable]
+        if not low <= value <= high:
             yield host.refuse(variable, f"must be from {low} to {high}")
 
 
@@ -134,8 +135,7 @@ def size(host: Host) -> Iterator[Finding]:
 @each_host
 def path(host: Host) -> Iterator[Finding]:
     """Paths on the hosts are absolute and plain."""
-    for variable in PATHS:
-        value = "" if variable in host.unusable else host[variable]
+    for variable, value in host.items(*PATHS):
         if not value and variable == "airflow_database_ca_path":
             continue
         if not re.fullmatch(r"(/[A-Za-z0-9._+-]+)+", value) or ".." in PurePosixPath(value).parts:
@@ -145,24 +145,24 @@ def path(host: Host) -> Iterator[Finding]:
 @each_host
 def directory(host: Host) -> Iterator[Finding]:
     """The directories are the collection's alone (cleanup removes them), apart from each other, and units see them."""
-    for variable in DIRECTORIES:
-        here = PurePosixPath(host[variable])
+    for variable, value in host.items(*DIRECTORIES):
+        here = PurePosixPath(value)
         hidden = next((top for top in HIDDEN if here.is_relative_to(top)), None)
         if hidden:
             yield host.refuse(variable, f"the units can't use what is under {hidden}: choose another place")
         elif len(here.parts) < 3 or here.parent == PurePosixPath("/var") or str(here) in ("/usr/lib", "/usr/local"):
             yield host.refuse(variable, "belongs to the system, and cleanup would empty it: choose one below")
-        for other in DIRECTORIES:
-            outer = PurePosixPath(host[other])
+        for other, there in host.items(*DIRECTORIES):
+            outer = PurePosixPath(there)
             if outer in here.parents or (here == outer and variable < other):
-                yield host.refuse(variable, f"must not be in {other} ({host[other]})")
+                yield host.refuse(variable, f"must not be in {other} ({there})")
 
 
 @each_host
 def url(host: Host) -> Iterator[Finding]:
     """Mirrors and indexes are URLs."""
-    for variable in ("airflow_package_index_url", "airflow_debian_mirror"):
-        if not is_url(host[variable], ("http", "https")):
+    for variable, value in host.items("airflow_package_index_url", "airflow_debian_mirror"):
+        if not is_url(value, ("http", "https")):
             yield host.refuse(variable, "must be a URL that begins with https:// or http://")
 
 

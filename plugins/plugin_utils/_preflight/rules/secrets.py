@@ -16,7 +16,7 @@ from ..registry import each_host, whole
 
 SIGNING = ("airflow_jwt_secret", "airflow_api_secret_key")
 DISTINCT = ("airflow_fernet_key", *SIGNING, "airflow_admin_password")
-PASSWORDS = ("airflow_admin_password", "airflow_database_password", "airflow_results_database_password")
+SECRETS = (*DISTINCT, "airflow_database_password", "airflow_results_database_password", "airflow_broker_url")
 # What well-known passwords are made of, digits and signs aside: `Airflow-2026!` is no better than `airflow`.
 WORDS = (
     "administrator|admin|airflow|apache|change|default|hello|it|letmein|login|me|my|passwd|password|pass|please|postgres"
@@ -40,16 +40,16 @@ def fernet_key(host: Host) -> Iterator[Finding]:
 @each_host
 def short_secret(host: Host) -> Iterator[Finding]:
     """Signing keys have 32 characters or more."""
-    for variable in SIGNING:
-        if 0 < len(host[variable]) < 32:
-            yield host.refuse(variable, f"has {len(host[variable])} characters, 32 are needed{GENERATED}")
+    for variable, secret in host.items(*SIGNING):
+        if 0 < len(secret) < 32:
+            yield host.refuse(variable, f"has {len(secret)} characters, 32 are needed{GENERATED}")
 
 
 @each_host
 def equal_secrets(host: Host) -> Iterator[Finding]:
     """No secret serves two purposes."""
-    for one, other in combinations(DISTINCT, 2):
-        if set(host[one].split(",")) & set(host[other].split(",")) - {""}:
+    for (one, secret), (other, same) in combinations(host.items(*DISTINCT), 2):
+        if set(secret.split(",")) & set(same.split(",")) - {""}:
             yield host.refuse(other, f"is the same as {one}: each needs a value of its own{GENERATED}")
 
 
@@ -71,15 +71,15 @@ def weak_password(host: Host) -> Iterator[Finding]:
 @each_host
 def untidy_secret(host: Host) -> Iterator[Finding]:
     """No secret has a line end, a control character or white space around it, as a file that was read leaves."""
-    for variable in {*DISTINCT, *PASSWORDS, "airflow_broker_url"}:
-        if host[variable] != host[variable].strip() or re.search(r"[\x00-\x1f\x7f]", host[variable]):
+    for variable, secret in host.items(*SECRETS):
+        if secret != secret.strip() or re.search(r"[\x00-\x1f\x7f]", secret):
             yield host.refuse(variable, "has white space around it or a control character in it: trim it (`| trim`)")
 
 
 @whole
 def secrets_differ(deployment: Deployment) -> Iterator[Finding]:
     """A secret is the same on all hosts of the deployment."""
-    for variable in (*DISTINCT, *PASSWORDS[1:], "airflow_broker_url"):
+    for variable in SECRETS:
         holders = [host for host in deployment.targets if variable not in host.unusable]
         if len({host[variable] for host in holders}) > 1:
             yield from (
