@@ -69,8 +69,10 @@ options:
     type: int
     default: 50
 notes:
-  - While it waits, the module asks for the state of the run again and again. Airflow's own C(/wait) holds a
-    database connection of the API server per caller, of which there are few, and a running task needs them too.
+  - While it waits, the task says every 15 seconds how far the run has come (on the standard error output, so that
+    callback plugins which print JSON are not disturbed). With C(async) it waits in silence.
+  - The state of the run is asked for again and again. Airflow's own C(/wait) holds a database connection of the API
+    server per caller, of which there are few, and a running task needs them too.
 seealso:
   - module: windward.airflow.dag
 """
@@ -237,17 +239,12 @@ def start(module: AnsibleModule, runs: DagRuns) -> tuple[Row, Row | None]:
 
 
 def wait(module: AnsibleModule, runs: DagRuns, row: Row) -> Row:
-    """Poll until the run has ended or time is up. The host's journal follows along, a module has no other voice."""
-    said = ""
+    """Poll until the run has ended or time is up."""
     for seconds in looks(module.params["timeout"], module.params["interval"]):
         if seconds:
             row = runs.client.get(f"{runs.path}/{segment(row['dag_run_id'])}")
         if row["state"] in ENDED:
             break
-        now = progress(row["state"], runs.tasks(row["dag_run_id"]))
-        if now != said:
-            module.log(f"DAG run {runs.dag_id}/{row['dag_run_id']}: {now}")
-            said = now
     return row
 
 
@@ -284,7 +281,7 @@ def execute(module: AnsibleModule, client: Client) -> Row:
         result["logs"] = logs(client, tasks, params["log_tasks"])
     elif params["wait"]:
         state = progress(row["state"], tasks)
-        raise AirflowApiError(f"{name} has not ended after {params['timeout']:g} s: {state}", result=result)
+        raise AirflowApiError(f"{name} had not ended when time was up: {state}", result=result)
     if params["wait"] and row["state"] == "failed":
         reason, failed = failure(client, tasks, params["log_lines"])
         raise AirflowApiError(f"{name} has failed: {reason}", result={**result, "failed_tasks": failed})
@@ -294,20 +291,22 @@ def execute(module: AnsibleModule, client: Client) -> Row:
     return result
 
 
+SPEC: dict[str, dict[str, Any]] = {
+    "dag_id": {"type": "str", "required": True},
+    "run_id": {"type": "str"},
+    "conf": {"type": "dict", "default": {}},
+    "logical_date": {"type": "str"},
+    "rerun_failed": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": True},
+    "timeout": {"type": "float", "default": 3600.0},
+    "interval": {"type": "float", "default": 5.0},
+    "log_tasks": {"type": "list", "elements": "str", "default": []},
+    "log_lines": {"type": "int", "default": 50},
+}
+
+
 def main() -> None:
-    spec = {
-        "dag_id": {"type": "str", "required": True},
-        "run_id": {"type": "str"},
-        "conf": {"type": "dict", "default": {}},
-        "logical_date": {"type": "str"},
-        "rerun_failed": {"type": "bool", "default": False},
-        "wait": {"type": "bool", "default": True},
-        "timeout": {"type": "float", "default": 3600.0},
-        "interval": {"type": "float", "default": 5.0},
-        "log_tasks": {"type": "list", "elements": "str", "default": []},
-        "log_lines": {"type": "int", "default": 50},
-    }
-    run(spec, execute)
+    run(SPEC, execute)
 
 
 if __name__ == "__main__":

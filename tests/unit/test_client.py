@@ -177,7 +177,7 @@ def test_retries_server_errors_ever_more_slowly(api: ScriptedApi, naps: list[flo
 
 
 def test_gives_up_in_time_with_the_last_answer(api: ScriptedApi, naps: list[float]) -> None:
-    for _ in range(3):
+    for _time in range(3):
         api.expect("GET", POOL, 503, {"detail": "migrating"})
     with pytest.raises(AirflowApiError, match="503: migrating") as error:
         client(api, retry_timeout=2).get(POOL)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from ansible_collections.windward.airflow.plugins.action import dag_run as action
 from ansible_collections.windward.airflow.plugins.module_utils._logs import render, tail
 from ansible_collections.windward.airflow.plugins.modules import dag_release, dag_run
 from api_script import ScriptedApi, run_module
@@ -69,7 +70,6 @@ def tasks(*rows: dict[str, Any]) -> dict[str, Any]:
 def test_triggers_and_waits(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", DAG, 200, dag()).expect("POST", RUNS, 200, a_run("queued", "manual__1"))
     for state in ("running", "success"):
-        api.expect("GET", f"{RUNS}/manual__1/taskInstances", 200, tasks(task("load", None)))
         api.expect("GET", f"{RUNS}/manual__1", 200, a_run(state, "manual__1"))
     api.expect("GET", f"{RUNS}/manual__1/taskInstances", 200, tasks(task("load", "success")))
     result = run("dag_run", dag_id="sales", conf={"day": 1})
@@ -153,7 +153,7 @@ def test_a_failed_run_is_run_again(api: ScriptedApi, run: Run, check: bool, stat
     api.expect("GET", f"{RUNS}/r1/taskInstances", 200, tasks(task("load", state)))
     if not check:
         api.expect("POST", f"{RUNS}/r1/clear", 200, a_run("queued"))
-        api.expect("GET", f"{RUNS}/r1/taskInstances", 200, tasks()).expect("GET", f"{RUNS}/r1", 200, a_run("success"))
+        api.expect("GET", f"{RUNS}/r1", 200, a_run("success"))
         api.expect("GET", f"{RUNS}/r1/taskInstances", 200, tasks())
     result = run("dag_run", check, dag_id="sales", run_id="r1", rerun_failed=True)
     assert result["changed"] is True
@@ -165,11 +165,53 @@ def test_a_failed_run_is_run_again(api: ScriptedApi, run: Run, check: bool, stat
 
 def test_time_is_up(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", DAG, 200, dag()).expect("GET", f"{RUNS}/r1", 200, a_run("running"))
-    for _ in range(2):
-        api.expect("GET", f"{RUNS}/r1/taskInstances", 200, tasks(task("load", "running"), task("report", None)))
+    api.expect("GET", f"{RUNS}/r1/taskInstances", 200, tasks(task("load", "running"), task("report", None)))
     result = run("dag_run", dag_id="sales", run_id="r1", timeout=0)
-    assert result["msg"] == "DAG run sales/r1 has not ended after 0 s: running, load running, report waiting"
+    assert result["msg"] == "DAG run sales/r1 had not ended when time was up: running, load running, report waiting"
     assert (result["changed"], result["run"]["state"]) == (False, "running")
+
+
+def sliced(results: list[dict[str, Any]], total: float) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
+    asked: list[dict[str, Any]] = []
+    said: list[str] = []
+
+    def execute(arguments: dict[str, Any]) -> dict[str, Any]:
+        asked.append(arguments)
+        return dict(results[len(asked) - 1])
+
+    result = action.follow(execute, {"dag_id": "sales", "rerun_failed": True}, total, said.append)
+    return result, asked, said
+
+
+UNFINISHED = {"failed": True, "changed": True, "diff": [1], "run": a_run("running", "m1"), "tasks": []}
+
+
+def test_a_long_wait_is_cut_into_slices_of_one_wait() -> None:
+    later = {**UNFINISHED, "changed": False, "diff": []}
+    end = {"changed": False, "run": a_run("success", "m1"), "tasks": []}
+    result, asked, said = sliced([UNFINISHED, later, end], 100)
+    assert (result["changed"], result["diff"], result["run"]["state"]) == (True, [1], "success")
+    assert asked[0] == {"dag_id": "sales", "rerun_failed": True, "timeout": action.SLICE}
+    assert [(a["run_id"], a["rerun_failed"]) for a in asked[1:]] == [("m1", False)] * 2
+    assert said == ["sales/m1: running (0 s)"] * 2
+
+
+@pytest.mark.parametrize(
+    ("result", "total"),
+    [
+        (UNFINISHED, 0.0),
+        ({"failed": True, "changed": False, "msg": "DAG sales is paused"}, 100),
+        ({"failed": True, "changed": True, "run": a_run("failed"), "tasks": []}, 100),
+        ({"changed": True, "run": {"dag_run_id": None, "state": "queued"}}, 100),
+        ({"changed": True, "run": a_run("running"), "tasks": []}, 100),
+    ],
+)
+def test_a_slice_that_is_the_last(result: dict[str, Any], total: float) -> None:
+    assert sliced([result], total) == (
+        result,
+        [{"dag_id": "sales", "rerun_failed": True, "timeout": min(15, total)}],
+        [],
+    )
 
 
 def test_logs_are_read_to_their_end(api: ScriptedApi, run: Run) -> None:
@@ -290,7 +332,7 @@ def test_any_file_will_do_to_look_for_new_ones(api: ScriptedApi, run: Run) -> No
 def test_asks_again_for_what_is_still_missing(api: ScriptedApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dag_release, "ASK_AGAIN", 0)
     api.expect("GET", "/api/v2/importErrors", 200, errors())
-    for _ in range(2):
+    for _time in range(2):
         look(api, dags(a="r2", b="r1"))
         api.expect("PUT", "/api/v2/parseDagFile/of%2Fb", 201)
     look(api, dags(a="r2", b="r2"))
