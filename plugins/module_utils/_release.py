@@ -16,6 +16,18 @@ from typing import Any
 
 from . import _environment_file
 
+# Imports nothing of Airflow, so it answers in a quarter of a second. libpq reads the URL that SQLAlchemy reads.
+_QUERY = """
+import json, os, sys
+import psycopg2
+request = json.load(sys.stdin)
+url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg2:", "postgresql:", 1)
+with psycopg2.connect(url) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute(request["sql"], request["parameters"])
+        json.dump(cursor.fetchall(), open(int(sys.argv[1]), "w"))
+"""
+
 
 class ReleaseError(Exception):
     """A program in the release's interpreter failed; the message is the end of what it said."""
@@ -51,3 +63,10 @@ def run(program: str, release: str, user: str, variables: dict[str, str], reques
     if process.returncode != 0 or not text:
         raise ReleaseError(f"it ended with {process.returncode}\n{said[-4000:]}")
     return json.loads(text)
+
+
+def query(sql: str, parameters: list[Any], release: str, user: str, variables: dict[str, str]) -> list[Any]:
+    """Ask the metadata database with the driver of ``release`` and return the rows."""
+    request = {"sql": sql, "parameters": parameters}
+    rows: list[Any] = run(_QUERY, release, user, variables, request, timeout=60)
+    return rows

@@ -85,18 +85,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _release
 
-FIND = """
-import json, os, sys
-import psycopg2
-from sqlalchemy.engine import make_url
-url = make_url(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
-with psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT username FROM ab_user WHERE username = ANY(%s)", (json.load(sys.stdin),))
-        found = [row[0] for row in cursor.fetchall()]
-json.dump(found, open(int(sys.argv[1]), "w"))
-"""
-
 CREATE = """
 import json, sys
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
@@ -136,8 +124,9 @@ def main() -> None:
         module.exit_json(changed=True, created=names)
     try:
         variables = _release.environment(module.params["config_dir"], "api-server")
-        present = _release.run(FIND, release, user, variables, names, 60)
-        missing = [wanted for wanted in accounts if wanted["username"] not in present]
+        present = _release.query("SELECT username FROM ab_user WHERE username = ANY(%s)", [names],
+                                 release, user, variables)
+        missing = [wanted for wanted in accounts if [wanted["username"]] not in present]
         if missing and not module.check_mode:
             request = [dict(wanted, password=wanted["password"] or secrets.token_urlsafe(32)) for wanted in missing]
             _release.run(CREATE, release, user, variables, request, 300)

@@ -67,6 +67,11 @@ available:
   type: bool
   returned: always
   sample: true
+expires:
+  description: When it ends, in seconds since the epoch.
+  type: int
+  returned: when available
+  sample: 1795168800
 token:
   description: The token.
   type: str
@@ -85,18 +90,6 @@ import uuid
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _release
-
-FIND = """
-import json, os, sys
-import psycopg2
-from sqlalchemy.engine import make_url
-url = make_url(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
-with psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM ab_user WHERE username = %s AND active", (json.load(sys.stdin),))
-        row = cursor.fetchone()
-json.dump(row and row[0], open(int(sys.argv[1]), "w"))
-"""
 
 
 def sign(claims: dict[str, object], key: str) -> str:
@@ -128,19 +121,20 @@ def main() -> None:
     if not os.path.exists(os.path.join(release, "release.json")):
         module.exit_json(changed=False, available=False, msg=f"There is no release in {release}.")
     try:
-        account = _release.run(FIND, release, module.params["user"], variables, module.params["username"], 30)
+        found = _release.query("SELECT id FROM ab_user WHERE username = %s AND active", [module.params["username"]],
+                               release, module.params["user"], variables)
     except _release.ReleaseError as error:
         module.exit_json(changed=False, available=False, msg=f"The metadata database gives no account: {error}")
-    if account is None:
+    if not found:
         module.exit_json(changed=False, available=False, msg="There is no active account '{}'.".format(
             module.params["username"]))
     now = int(time.time())
-    claims = {"jti": uuid.uuid4().hex, "sub": str(account), "iat": now, "nbf": now,
+    claims = {"jti": uuid.uuid4().hex, "sub": str(found[0][0]), "iat": now, "nbf": now,
               "exp": now + module.params["lifetime"],
               "aud": module.params["audience"]}
     if module.params["issuer"]:
         claims["iss"] = module.params["issuer"]
-    module.exit_json(changed=False, available=True, token=sign(claims, variables["AIRFLOW__API_AUTH__JWT_SECRET"]))
+    module.exit_json(changed=False, available=True, expires=claims["exp"], token=sign(claims, variables["AIRFLOW__API_AUTH__JWT_SECRET"]))
 
 
 if __name__ == "__main__":
