@@ -60,7 +60,10 @@ def rules(_role: Path) -> str:
     }
     parts = []
     for title, table in tables.items():
-        lines = [f"- {rule.__doc__} (`{rule.__module__.rpartition('.')[2]}.{rule.__name__}`)" for rule in table]
+        lines = [
+            f"- {rule.__doc__} (`{rule.__module__.rpartition('.')[2]}.{rule.__name__}`)"
+            for rule in sorted(table, key=lambda rule: rule.__module__)
+        ]
         parts.append("\n".join([f"**{title}**", "", *lines]))
     return "\n\n".join(parts)
 

@@ -129,7 +129,7 @@ def scalars(chance: random.Random) -> Any:
 def values(chance: random.Random, depth: int = 0) -> Any:
     if depth > 3 or chance.random() < 0.5:
         return scalars(chance)
-    inner = [values(chance, depth + 1) for _ in range(chance.randrange(3))]
+    inner = [values(chance, depth + 1) for _element in range(chance.randrange(3))]
     keys = ["name", "slots", "core", "api", "port", "forward", "host_port", 1, None, "a.b", "\0", ("t",)]
     return inner if chance.random() < 0.5 else {chance.choice(keys): element for element in inner}
 
@@ -138,7 +138,7 @@ def values(chance: random.Random, depth: int = 0) -> Any:
 def test_whatever_users_write_ends_in_findings(seed: int) -> None:
     """Nothing raises, and each line is one short line."""
     chance = random.Random(seed)
-    for _ in range(60):
+    for _case in range(60):
         names = [*chance.sample(sorted(CONTRACT.options), 4), "airflow_any"]
         for finding in declared({name: values(chance) for name in names}, chance.choice([ONE, TWO])):
             assert str(finding).isprintable() and len(str(finding)) <= 500

@@ -622,7 +622,7 @@ def test_warned(case: Row) -> None:
     assert [says in str(finding) for finding in findings if finding.rule == rule] == [True]
 
 
-@pytest.mark.parametrize("variables", ACCEPTED, ids=lambda variables: ",".join(variables))
+@pytest.mark.parametrize("variables", ACCEPTED, ids=",".join)
 def test_accepted(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables)] == []
 

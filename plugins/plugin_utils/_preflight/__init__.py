@@ -8,6 +8,7 @@ contract.py    what the role `airflow` states: variables, releases, components, 
 types.py       one value against one option of an argument spec
 deployment.py  what a rule sees: hosts, groups, variables
 registry.py    the decorators that make a function a rule
+versions.py    versions and requirements
 engine.py      runs the rules, joins equal findings
 ansible.py     from inventory variables to plain values, from findings to a task's result
 rules/         the rules by topic; add yours there

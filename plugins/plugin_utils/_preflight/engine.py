@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from . import rules  # noqa: F401 - importing them registers them
 from .contract import Contract
 from .deployment import Deployment, Finding, Host, Unusable
-from .registry import DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
+from .rules import DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
 from .types import Problem, normal, problems, usable
 
 Subject = TypeVar("Subject", Host, Deployment)

@@ -10,9 +10,13 @@ tests/unit/test_preflight_rules.py makes it speak.
 
 from __future__ import annotations
 
+from ..registry import DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
 from . import airflow_options, data, files, found, hosts, names, requirements, resources, secrets, topology
 
 __all__ = [
+    "DEPLOYMENT_RULES",
+    "FOUND_RULES",
+    "HOST_RULES",
     "airflow_options",
     "data",
     "files",

@@ -136,7 +136,7 @@ def environment(host: Host) -> Iterator[Finding]:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             yield host.refuse(path, "is no name of an environment variable", None)
         elif name.startswith("AIRFLOW__"):
-            section, _, option = name.removeprefix("AIRFLOW__").lower().partition("__")
+            section, _between, option = name.removeprefix("AIRFLOW__").lower().partition("__")
             use = f"airflow_config: {{{section}: {{{option}: ...}}}}"
             for suffix in ("", "_cmd", "_secret"):
                 if option.endswith(suffix):

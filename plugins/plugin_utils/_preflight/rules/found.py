@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
-
 from ..deployment import Finding, Host
 from ..registry import when_found
+from ..versions import fits, newer
 from .hosts import ports
 
 # A release takes 0.6 GB when it is compiled (measured with 3.3.2), and as much again while uv unpacks beside it.
@@ -47,7 +45,7 @@ def python(host: Host) -> Iterator[Finding]:
     wanted = ",".join(host.deployment.contract.releases.get(host["airflow_version"], {}).get("python", ()))
     if not version:
         yield host.refuse("airflow_python", "is no Python on this host: install one, or give the path of another")
-    elif Version(version) not in SpecifierSet(wanted):
+    elif not fits(version, wanted):
         yield host.refuse(
             "airflow_python", f"is Python {version}, Airflow {host['airflow_version']} needs {wanted}: give another"
         )
@@ -109,11 +107,7 @@ def memory(host: Host) -> Iterator[Finding]:
 def downgrade(host: Host) -> Iterator[Finding]:
     """The release that is there is not newer: Airflow's database does not go back."""
     here = host.found["release"].get("airflow", "")
-    try:
-        newer = Version(here) > Version(host["airflow_version"])
-    except InvalidVersion:
-        return
-    if newer:
+    if newer(here, host["airflow_version"]):
         yield host.refuse("airflow_version", f"Airflow {here} is there and its database can't go back: give {here}")
 
 

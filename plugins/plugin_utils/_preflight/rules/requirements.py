@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from ..deployment import Finding, Host
 from ..registry import each_host
+from ..versions import canonical
+from ..versions import requirement as parsed
 
 AIRFLOW = ("apache-airflow", "apache-airflow-core")
 
@@ -27,12 +26,11 @@ def requirement(host: Host) -> Iterator[Finding]:
         if text.lstrip().startswith(("-", "#")):
             yield host.refuse(path, "is a line of a requirements file; give one requirement per list element", text)
             continue
-        try:
-            wanted = Requirement(text)
-        except InvalidRequirement:
+        wanted = parsed(text)
+        if wanted is None:
             yield host.refuse(path, "is no requirement (PEP 508) such as pandas>=2,<3", text)
             continue
-        name = canonicalize_name(wanted.name)
+        name = canonical(wanted.name)
         pinned = {version} if name in AIRFLOW else pins.get(name, set())
         fits = any(wanted.specifier.contains(pin, prereleases=True) for pin in pinned)
         if name in AIRFLOW and (wanted.url or not fits):
