@@ -190,12 +190,11 @@ def plan(
         body = render_unit({**context, "digest": ""})
         mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"]],
                       secrets["fernet_key"])
-        unit = f"airflow-{name}.service"
         environment_path = "{}/environment/{}".format(deployment["config_dir"], name)
         files.append({"path": environment_path, "secret_content": variables, "mode": "0600"})
-        files.append({"path": "/etc/systemd/system/" + unit, "content": render_unit({**context, "digest": mark}),
+        files.append({"path": f"/etc/systemd/system/airflow-{name}.service", "content": render_unit({**context, "digest": mark}),
                       "mode": "0644"})
-        units.append({"name": unit, "component": name, "digest": mark, "job": components[name]["job"]})
+        units.append({"component": name, "digest": mark, "job": components[name]["job"]})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})
     return {"files": files, "units": units}

@@ -39,6 +39,14 @@ def environment(config_dir: str, component: str) -> dict[str, str]:
         return _environment_file.parse(stream.read())
 
 
+def control_environment(config_dir: str) -> dict[str, str]:
+    """Return the environment of this host's api-server, else of its scheduler: those that hold the deployment's keys."""
+    try:
+        return environment(config_dir, "api-server")
+    except FileNotFoundError:
+        return environment(config_dir, "scheduler")
+
+
 def run(program: str, release: str, user: str, variables: dict[str, str], request: Any, timeout: int = 600) -> Any:
     """Run Python source in ``release`` as ``user``; hand it ``request`` and return its answer, both as JSON.
 
@@ -70,3 +78,20 @@ def query(sql: str, parameters: list[Any], release: str, user: str, variables: d
     request = {"sql": sql, "parameters": parameters}
     rows: list[Any] = run(_QUERY, release, user, variables, request, timeout=60)
     return rows
+
+
+def wanted_heads(release: str) -> dict[str, list[str]]:
+    """Return the migration heads of ``release`` by version table, as they were read when it was built."""
+    with open(os.path.join(release, "release.json"), encoding="utf-8") as stream:
+        heads_by_table: dict[str, list[str]] = json.load(stream)["heads"]
+    return heads_by_table
+
+
+def heads(release: str, user: str, variables: dict[str, str]) -> dict[str, list[str]]:
+    """Return the migration heads of the metadata database, of the version tables that are there."""
+    tables = [table for (table,) in query(
+        "SELECT tablename FROM pg_tables WHERE tablename = ANY(%s) AND schemaname = current_schema()",
+        [sorted(wanted_heads(release))], release, user, variables)]
+    union = " UNION ALL ".join(f"SELECT '{table}', version_num FROM {table}" for table in tables)
+    rows = query(union, [], release, user, variables) if tables else []
+    return {table: sorted(head for name, head in rows if name == table) for table in tables}

@@ -12,7 +12,8 @@ author: Windward contributors (@windward)
 description:
   - Makes, starts, repairs, stops and removes any number of named VMs that run systemd and answer to ssh.
   - A VM is a copy of a cached Debian root file system that boots with its own address on a private bridge.
-    Its host key is generated and pinned, it trusts the CAs of this computer, and it shares package caches with the others.
+    Its host key is generated and pinned, it trusts the CAs of this computer,
+    and it shares package caches with the others.
   - Everything is derived from the options and from what is found on the computer. Nothing else is recorded.
   - Needs root, Linux, and the tools that role P(windward.airflow.local_vm#role) installs.
 options:
@@ -46,8 +47,8 @@ options:
             required: true
   state:
     description:
-      - V(running) makes what is missing, starts what is stopped, repairs what is half made, applies a changed declaration
-        and returns when each VM answers to ssh and its systemd has finished starting.
+      - V(running) makes what is missing, starts what is stopped, repairs what is half made, applies a changed
+        declaration and returns when each VM answers to ssh and its systemd has finished starting.
       - V(stopped) shuts down.
       - V(absent) removes the VM with everything in it. The bridge and the firewall rules go with the last VM.
     type: str
@@ -74,6 +75,10 @@ options:
     description: File with the CAs that the VMs trust besides Debian's. Empty stands for this computer's own.
     type: str
     default: ""
+  proxy_environment:
+    description: Environment of downloads that this computer makes for a root file system, such as C(http_proxy).
+    type: dict
+    default: {}
   state_dir:
     description: Directory of root file systems, VMs, caches, login key and known hosts.
     type: path
@@ -132,7 +137,7 @@ vms:
       type: list
       elements: str
     failed_units:
-      description: Units in the VM that failed to start.
+      description: Units in the VM that failed to start. Not in check mode.
       type: list
       elements: str
   sample:
@@ -158,7 +163,7 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._local_vm import LocalVmError, Site, Vm
-from ..module_utils._local_vm_host import LocalVms
+from ..module_utils._local_vm_fleet import Fleet
 
 
 def main() -> None:
@@ -178,6 +183,7 @@ def main() -> None:
             "suite": {"type": "str", "required": True},
             "mirror": {"type": "str", "required": True},
             "ca_bundle": {"type": "str", "default": ""},
+            "proxy_environment": {"type": "dict", "no_log": True, "default": {}},
             "state_dir": {"type": "path", "required": True},
             "owner": {"type": "int", "default": 0},
         },
@@ -185,14 +191,15 @@ def main() -> None:
     )
     options, wanted = module.params, module.params["state"]
     site = Site(*(options[name] for name in ("network", "bridge", "suite", "mirror", "state_dir")))
-    vms = LocalVms([Vm.of(vm) for vm in options["vms"]], site, options["ca_bundle"], options["owner"])
+    vms = [Vm.of(vm) for vm in options["vms"]]
+    fleet = Fleet(vms, site, options["owner"], options["ca_bundle"], options["proxy_environment"])
     try:
-        result = vms.ensure(wanted, module.check_mode)
+        result = fleet.bring(wanted, module.check_mode)
     except LocalVmError as error:
         module.fail_json(msg=str(error))
     for one in result["vms"]:
-        if one["failed_units"]:
-            module.warn("{} runs, but these units failed: {}".format(one["name"], ", ".join(one["failed_units"])))
+        if one.get("failed_units"):
+            module.warn(f"{one['name']} runs, but these units failed: {', '.join(one['failed_units'])}")
     after = {one["name"]: wanted if one["steps"] else one["was"] for one in result["vms"]}
     before = {one["name"]: one["was"] for one in result["vms"]}
     module.exit_json(**result, diff={"before": before, "after": after})

@@ -14,6 +14,12 @@ description:
     and migrates when they differ, with the release's own code.
   - A database that a newer release migrated is refused.
 options:
+  state:
+    description:
+      - V(absent) drops the tables of Airflow and of the FAB provider, and nothing else of the database.
+    type: str
+    choices: [present, absent]
+    default: present
   release:
     description: Directory of the release.
     type: path
@@ -56,8 +62,6 @@ heads:
 """
 
 import json
-import os
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -76,9 +80,18 @@ json.dump(True, open(int(sys.argv[1]), "w"))
 """
 
 
+DROP = """
+import json, sys
+from airflow.utils import db
+db.resetdb(skip_init=True)
+json.dump(True, open(int(sys.argv[1]), "w"))
+"""
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "release": {"type": "path", "required": True},
             "config_dir": {"type": "path", "default": "/etc/airflow"},
             "user": {"type": "str", "required": True},
@@ -89,31 +102,25 @@ def main() -> None:
     release, user = module.params["release"], module.params["user"]
     config_dir = module.params["config_dir"]
     try:
-        with open(os.path.join(release, "release.json"), encoding="utf-8") as stream:
-            wanted = json.load(stream)["heads"]
-        component = next(name for name in ("api-server", "scheduler")
-                         if os.path.exists(os.path.join(config_dir, "environment", name)))
-        variables = _release.environment(config_dir, component)
-    except (FileNotFoundError, StopIteration):
+        wanted = _release.wanted_heads(release)
+        variables = _release.control_environment(config_dir)
+    except FileNotFoundError as error:
+        if module.params["state"] == "absent":
+            module.exit_json(changed=False, heads={}, msg=f"Nothing can be dropped: {error}")
         if module.check_mode:
             module.exit_json(changed=True, heads={}, msg="The release is not there yet; it would migrate the database.")
-        module.fail_json(msg=f"There is no release in {release}, or no environment of a component in {config_dir}.")
+        module.fail_json(msg=f"The metadata database can't be asked: {error}")
 
-    def heads() -> dict[str, list[str]]:
-        """Return the heads of the version tables that are there."""
-        there = _release.query("SELECT tablename FROM pg_tables WHERE tablename = ANY(%s) AND schemaname = "
-                               "current_schema()", [sorted(wanted)], release, user, variables)
-        tables = [row[0] for row in there]
-        union = " UNION ALL ".join(f"SELECT '{table}', version_num FROM {table}" for table in tables)
-        rows = _release.query(union, [], release, user, variables) if tables else []
-        return {table: sorted(head for name, head in rows if name == table) for table in tables}
-
+    absent = module.params["state"] == "absent"
+    if absent:
+        wanted = {}
     try:
-        before = heads()
+        before = _release.heads(release, user, variables)
         changed = before != wanted
         if changed and not module.check_mode:
-            _release.run(MIGRATE, release, user, variables, before.get("alembic_version", []), module.params["timeout"])
-            after = heads()
+            known = before.get("alembic_version", [])
+            _release.run(DROP if absent else MIGRATE, release, user, variables, known, module.params["timeout"])
+            after = _release.heads(release, user, variables)
             if after != wanted:
                 module.fail_json(msg=f"The migration ended, but the heads are {after} instead of {wanted}.")
     except _release.ReleaseError as error:

@@ -18,15 +18,11 @@ description:
   - Ends when each component that was restarted shows a heartbeat that is newer than its restart.
 options:
   units:
-    description: The units in the order of their restart.
+    description: The units in the order of their restart, each named C(airflow-<component>.service).
     type: list
     elements: dict
-    required: true
+    default: []
     suboptions:
-      name:
-        description: Name of the unit.
-        type: str
-        required: true
       component:
         description: Name of the component.
         type: str
@@ -39,14 +35,21 @@ options:
         description: Airflow's type of the component's job, whose heartbeat is waited for. Empty means none.
         type: str
         default: ""
+  absent:
+    description: Components that this host does not run (any more). Their units are stopped and removed.
+    type: list
+    elements: str
+    default: []
+  drain:
+    description: Whether a component in O(absent) may finish its tasks first. V(false) kills it.
+    type: bool
+    default: true
   hostname:
-    description: Name under which the jobs of this host are found in Airflow.
+    description: Name under which the jobs of this host are found in Airflow. Required when there are O(units).
     type: str
-    required: true
   api_url:
-    description: URL of the API.
+    description: URL of the API. Required when there are O(units).
     type: str
-    required: true
   api_token:
     description: A token for the API.
     type: str
@@ -73,6 +76,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+removed:
+  description: Components that were removed, or would be in check mode.
+  type: list
+  elements: str
+  returned: always
+  sample: []
 restarted:
   description: Components that were started or restarted, or would be in check mode.
   type: list
@@ -95,6 +104,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._client import AirflowApiError, Client
 
 Unit = dict[str, str]
+
+
+def unit_name(component: str) -> str:
+    return f"airflow-{component}.service"
 
 
 def last_words(module: AnsibleModule, unit: str, lines: int = 15) -> str:
@@ -132,7 +145,7 @@ class Units:
         now = datetime.datetime.now(datetime.timezone.utc)
         for unit in units:
             self.started[unit["component"]] = now
-        self.systemctl("restart", *[unit["name"] for unit in units])
+        self.systemctl("restart", *[unit_name(unit["component"]) for unit in units])
 
     def healthy(self, unit: Unit) -> bool:
         """Tell whether the component shows a sign of life that is newer than its restart."""
@@ -166,9 +179,28 @@ class Units:
                 self.module.fail_json(
                     msg="{} gave no sign of life within {} s of its restart{}. Its last words:\n{}".format(
                         first["component"], self.module.params["timeout"],
-                        " (" + self.error + ")" if self.error else "", last_words(self.module, first["name"])),
+                        " (" + self.error + ")" if self.error else "", last_words(self.module, unit_name(first["component"]))),
                     restarted=sorted(self.started), seconds=self.seconds)
             time.sleep(0.3)
+
+
+def remove(module: AnsibleModule) -> list[str]:
+    """Stop and remove the units of components that are not wanted, and return those that were there."""
+    def path(component: str) -> str:
+        return os.path.join("/etc/systemd/system", unit_name(component))
+
+    there = [component for component in module.params["absent"] if os.path.exists(path(component))]
+    names = [unit_name(component) for component in there]
+    if there and not module.check_mode:
+        module.run_command(["systemctl", "--quiet", "disable", *names], check_rc=True)
+        if not module.params["drain"]:
+            module.run_command(["systemctl", "--quiet", "kill", "--signal=KILL", *names])
+        module.run_command(["systemctl", "--quiet", "stop", *names], check_rc=True)
+        for component in there:
+            os.unlink(path(component))
+        module.run_command(["systemctl", "daemon-reload"], check_rc=True)
+        module.run_command(["systemctl", "--quiet", "reset-failed", *names])
+    return there
 
 
 def running_digest(component: str) -> str:
@@ -182,30 +214,35 @@ def running_digest(component: str) -> str:
 
 def main() -> None:
     unit = {
-        "name": {"type": "str", "required": True},
         "component": {"type": "str", "required": True},
         "digest": {"type": "str", "required": True},
         "job": {"type": "str", "default": ""},
     }
     module = AnsibleModule(
         argument_spec={
-            "units": {"type": "list", "elements": "dict", "required": True, "options": unit},
-            "hostname": {"type": "str", "required": True},
-            "api_url": {"type": "str", "required": True},
+            "units": {"type": "list", "elements": "dict", "default": [], "options": unit},
+            "absent": {"type": "list", "elements": "str", "default": []},
+            "drain": {"type": "bool", "default": True},
+            "hostname": {"type": "str"},
+            "api_url": {"type": "str"},
             "api_token": {"type": "str", "no_log": True},
             "timeout": {"type": "int", "default": 60},
         },
+        required_by={"api_token": ("api_url", "hostname")},
         supports_check_mode=True,
     )
-    units, host = module.params["units"], Units(module)
-    states = host.states([wanted["name"] for wanted in units])
+    units, removed = module.params["units"], remove(module)
+    if not units:
+        module.exit_json(changed=bool(removed), restarted=[], removed=removed, seconds={})
+    host = Units(module)
+    states = host.states([unit_name(wanted["component"]) for wanted in units])
     running = {wanted["component"]: running_digest(wanted["component"])
-               if states[wanted["name"]]["ActiveState"] == "active" else "" for wanted in units}
+               if states[unit_name(wanted["component"])]["ActiveState"] == "active" else "" for wanted in units}
     stale = [wanted for wanted in units if running[wanted["component"]] != wanted["digest"]]
-    disabled = [wanted["name"] for wanted in units if states[wanted["name"]]["UnitFileState"] != "enabled"]
+    disabled = [name for name, state in states.items() if state["UnitFileState"] != "enabled"]
     names = [wanted["component"] for wanted in stale]
     result = {
-        "changed": bool(stale or disabled), "restarted": names,
+        "changed": bool(stale or disabled or removed), "restarted": names, "removed": removed,
         "diff": {"before": "".join("{}: {}\n".format(name, running[name] or "stopped") for name in names),
                  "after": "".join("{component}: {digest}\n".format(**wanted) for wanted in stale)},
     }
