@@ -200,23 +200,23 @@ class Client:
         give_up = time.monotonic() + (self._retry_timeout if patience is None else patience)
         pause = 0.5
         while True:
-            reply: Reply | None = None
+            outcome: Reply | AirflowApiError
             try:
-                reply = self._exchange(method, target, data, headers, safe)
-                if reply.status != 429 and reply.status < 500:
-                    return reply
-                failure = None
+                outcome = self._exchange(method, target, data, headers, safe)
+                if outcome.status != 429 and outcome.status < 500:
+                    return outcome
             except (OSError, http.client.HTTPException) as exc:
-                failure = AirflowApiError(f"{method} {self._url(path)}: {self._reason(exc)}")
+                outcome = AirflowApiError(f"{method} {self._url(path)}: {self._reason(exc)}")
                 if _lasting(exc):
-                    raise failure from exc
-            wait = max(_retry_after(reply), random.uniform(pause / 2, pause))
+                    raise outcome from exc
+            wait = max(_retry_after(outcome), random.uniform(pause / 2, pause))
             pause = min(pause * 2, 8)
-            if not safe or time.monotonic() + wait > give_up:
-                if reply is None:
-                    raise failure or AssertionError
-                return reply
-            time.sleep(wait)
+            if safe and time.monotonic() + wait <= give_up:
+                time.sleep(wait)
+            elif isinstance(outcome, Reply):
+                return outcome
+            else:
+                raise outcome
 
     def _exchange(self, method: str, target: str, data: bytes | None, headers: Mapping[str, str], safe: bool) -> Reply:
         """One request on the kept connection. The server may have closed that meanwhile: then at once on a new one."""
@@ -328,8 +328,8 @@ def _token_refused(reply: Reply) -> bool:
     return reply.status == 401 or (reply.status == 403 and reply.detail() == "Invalid JWT token")
 
 
-def _retry_after(reply: Reply | None) -> float:
-    value = reply.headers.get("Retry-After", "") if reply else ""
+def _retry_after(outcome: Reply | AirflowApiError) -> float:
+    value = outcome.headers.get("Retry-After", "") if isinstance(outcome, Reply) else ""
     if value.isdecimal():
         return int(value)
     try:
