@@ -9,7 +9,8 @@ short_description: Which local VMs an inventory declares, and whether this compu
 version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
-  - A host is a local VM if C(airflow_local_vm) is defined for it and its C(ansible_host) is an address in the network of local VMs.
+  - A host is a local VM if C(airflow_local_vm) is defined for it and its C(ansible_host) is an address
+    in the network of local VMs.
   - Looks only at variables and at the controller, as the user who runs Ansible; no module is started.
 options:
   _terms:
@@ -57,23 +58,20 @@ _raw:
 """
 
 import os
+from typing import Any
 
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ..module_utils._local_vm import declared, problems, refusal, state_dir
+from ..module_utils._local_vm import declared, refusal, state_dir
 from ..module_utils._local_vm_host import controller
 
 
 class LookupModule(LookupBase):
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict]:
         self.set_options(var_options=variables, direct=kwargs)
         network = self.get_option("network")
         hosts = {name: variables["hostvars"][name] for name in terms}
         vms = declared(hosts, network)
-        found = problems(vms, network)
-        if found:
-            raise AnsibleLookupError("; ".join(found))
         here = controller()
         return [
             {

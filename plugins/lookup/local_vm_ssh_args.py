@@ -26,6 +26,7 @@ _raw:
 """
 
 import os
+from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
@@ -33,6 +34,6 @@ from ..module_utils._local_vm import ssh_args, state_dir
 
 
 class LookupModule(LookupBase):
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
         return [ssh_args(state_dir(os.environ))]

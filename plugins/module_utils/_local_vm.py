@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Local VMs, the part that only computes: what follows from a declaration, and what is to be done about what was seen.
 
-Private to this collection. Nothing here looks at the machine; that is _local_vm_host.py.
+Private to this collection. Nothing here looks at the machine; _local_vm_{host,network,image,machine,fleet}.py do.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
-import os
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 INSTEAD = "; to deploy to a real machine instead, set its ansible_host and ansible_user in the inventory"
@@ -20,6 +20,7 @@ LOGIN = "ansible"
 NETWORK_FILE = "etc/systemd/network/10-host0.network"
 CA_DIRECTORY = "usr/local/share/ca-certificates"
 CACHE_MOUNT = "/var/cache/airflow"
+CACHES = ("apt", "uv")
 ARCHITECTURES = ("x86_64", "aarch64", "ppc64le", "s390x")
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_CHROOT": 18, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
 NAMESPACES = ("mnt", "pid", "net", "uts", "ipc")
@@ -33,73 +34,9 @@ TOOLS = {
     "iptables": "iptables",
     "ip": "iproute2",
     "ssh": "openssh-client",
-    "nsenter": "util-linux",
+    "setpriv": "util-linux",
     KEYRING: "debian-archive-keyring",
 }
-
-PACKAGES = (
-    "ca-certificates",
-    "dbus",
-    "iproute2",
-    "openssh-server",
-    "python3",
-    "python3-apt",
-    "sudo",
-    "systemd",
-    "systemd-sysv",
-)
-
-# Runs once in a new root file system. Its text is part of the image's name, so that a change makes a new image.
-RECIPE = rf"""
-set -eu
-useradd --create-home --shell /bin/bash {LOGIN}
-install -d -m 700 -o {LOGIN} -g {LOGIN} /home/{LOGIN}/.ssh
-echo '{LOGIN} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{LOGIN}
-chmod 440 /etc/sudoers.d/{LOGIN}
-rm -f /etc/ssh/ssh_host_*
-cat > /etc/ssh/sshd_config.d/local-vm.conf <<'END'
-HostKey /etc/ssh/ssh_host_ed25519_key
-PasswordAuthentication no
-PermitRootLogin no
-# An agent may offer many keys before ours.
-MaxAuthTries 20
-END
-echo LANG=C.UTF-8 > /etc/default/locale
-# Each package that was downloaded is shared with the next VM; renamed into place, for a VM can die at any time.
-cat > /usr/local/sbin/share-packages <<'END'
-#!/bin/sh
-cd /var/cache/apt/archives
-for deb in *.deb; do
-  [ ! -e "$deb" ] || [ -e "{CACHE_MOUNT}/apt/$deb" ] ||
-    {{ cp "$deb" "{CACHE_MOUNT}/apt/.$deb.$$" && mv "{CACHE_MOUNT}/apt/.$deb.$$" "{CACHE_MOUNT}/apt/$deb"; }}
-done
-END
-chmod 755 /usr/local/sbin/share-packages
-cat > /etc/apt/apt.conf.d/90local-vm <<'END'
-DPkg::Post-Invoke {{ "share-packages || true"; }};
-APT::Keep-Downloaded-Packages "true";
-END
-systemctl -q enable systemd-networkd
-# They would hold apt's lock against a deployment.
-systemctl -q mask apt-daily.timer apt-daily-upgrade.timer
-"""
-
-# $1 is the PID file, then control groups up to "--", then the command. The PID and its start time are written before
-# the command runs, so there is no moment in which a VM runs unknown.
-LAUNCH = r"""
-set -eu
-pid_file=$1; shift
-while [ "$1" != -- ]; do mkdir -p "$1"; echo $$ > "$1/cgroup.procs"; shift; done; shift
-set -- "$pid_file" "$(cut -d ' ' -f 22 /proc/$$/stat)" "$@"
-echo "$$ $2" > "$1.partial"; mv "$1.partial" "$1"; shift 2
-exec "$@"
-"""
-
-# $1 is the VM's PID. The inner shell ends with the forwarder, and the forwarder with the VM, whatever ends it.
-FORWARD = r"""
-setpriv --pdeathsig KILL sh -c 'tail --sleep-interval=0.2 --pid="$1" -f /dev/null; kill "$2"' sh "$1" "$$" &
-exec systemd-socket-activate --listen="$2" /lib/systemd/systemd-socket-proxyd "$3"
-"""
 
 
 class LocalVmError(Exception):
@@ -113,7 +50,7 @@ class Vm:
     forward: tuple[tuple[int, int], ...] = ()  # (port on the controller's loopback, port in the VM)
 
     @classmethod
-    def of(cls, declaration) -> Vm:
+    def of(cls, declaration: dict) -> Vm:
         pairs = ((int(item["host_port"]), int(item["port"])) for item in declaration.get("forward") or ())
         return cls(str(declaration["name"]), str(declaration["address"]), tuple(pairs))
 
@@ -139,7 +76,7 @@ class Site:
 
     @property
     def gateway(self) -> str:
-        return "%s/%d" % (self.subnet[1], self.subnet.prefixlen)
+        return f"{self.subnet[1]}/{self.subnet.prefixlen}"
 
     @property
     def comment(self) -> str:
@@ -153,17 +90,11 @@ class Site:
             f"deb {self.mirror}-security {self.suite}-security main",
         )
 
-    @property
-    def image(self) -> str:
-        """The root file system's name says what went into it, so a changed input never meets an old image."""
-        inputs = "\n".join((*self.sources, *PACKAGES, RECIPE))
-        return f"{self.suite}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
-
     def path(self, *parts: str) -> str:
-        return os.path.join(self.state_dir, *parts)
+        return "/".join((self.state_dir, *parts))
 
 
-def declared(hosts, network: str) -> list[Vm]:
+def declared(hosts: Mapping, network: str) -> list[Vm]:
     """The inventory's local VMs: hosts that ask to be one and have an address in the network."""
     return [
         Vm.of({**hostvars["airflow_local_vm"], "name": name, "address": hostvars["ansible_host"]})
@@ -190,11 +121,11 @@ def problems(vms: list[Vm], network: str) -> list[str]:
         elif usable >= 1 and ipaddress.IPv4Address(vm.address) in (subnet[0], subnet[1], subnet[-1]):
             found.append(f"ansible_host {vm.address} of {vm.name} is taken by the network itself")
         for port in (port for pair in vm.forward for port in pair if not 0 < port < 65536):
-            found.append("airflow_local_vm.forward of %s has %d, which is no port" % (vm.name, port))
+            found.append(f"airflow_local_vm.forward of {vm.name} has {port}, which is no port")
     for what, values in (
         ("name", [vm.name for vm in vms]),
         ("address", [vm.address for vm in vms]),
-        ("host_port", [str(host_port) for vm in vms for host_port, dummy in vm.forward]),
+        ("host_port", [str(host_port) for vm in vms for host_port, _port in vm.forward]),
     ):
         for value in sorted({value for value in values if values.count(value) > 1}):
             found.append(f"{what} {value} is declared twice")
@@ -238,39 +169,34 @@ def refusal(controller: Controller) -> str:
     elif lacking:
         reason = "this computer is itself a container without " + ", ".join(lacking)
     elif forbidden:
-        reason = "the kernel forbids new {} namespaces (/proc/sys/user)".format(", ".join(forbidden))
+        reason = f"the kernel forbids new {', '.join(forbidden)} namespaces (/proc/sys/user)"
     elif controller.uid and "sudo" not in controller.commands:
         reason = "you are not root and there is no sudo"
     elif controller.uid and controller.no_new_privileges:
         reason = "you are not root and this session may not gain privileges (no_new_privs)"
     elif controller.missing and not controller.debian:
-        reason = "this is neither Debian nor Ubuntu, so please install {} yourself".format(", ".join(controller.missing))
+        reason = f"this is neither Debian nor Ubuntu, so install {', '.join(controller.missing)} first"
     return f"A local VM cannot be made here: {reason}{INSTEAD}." if reason else ""
 
 
-def state_dir(environ) -> str:
+def state_dir(environ: Mapping) -> str:
     """The operator's directory for everything about local VMs. A relative XDG path is invalid, says its standard."""
     base = environ.get("XDG_STATE_HOME", "")
-    if not base.startswith("/"):
-        base = os.path.join(environ["HOME"], ".local/state")
-    return os.path.join(base, "windward.airflow")
+    return (base if base.startswith("/") else environ["HOME"] + "/.local/state") + "/windward.airflow"
 
 
 def ssh_args(directory: str) -> str:
     """Options that make ssh know our VMs and change nothing for another host: the user's own files stay in force."""
-    known_hosts = " ".join(
-        ('"{}"'.format(os.path.join(directory, "known_hosts")), "~/.ssh/known_hosts", "~/.ssh/known_hosts2")
-    )
-    keys = ["~/.ssh/id_" + kind for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk")]
-    options = ["UserKnownHostsFile=" + known_hosts, 'IdentityFile="{}"'.format(os.path.join(directory, "id_ed25519"))]
-    options += ["IdentityFile=" + key for key in keys]
+    known_hosts = f'"{directory}/known_hosts" ~/.ssh/known_hosts ~/.ssh/known_hosts2'
+    keys = [f'"{directory}/id_ed25519"']
+    keys += ["~/.ssh/id_" + kind for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk")]
+    options = ["UserKnownHostsFile=" + known_hosts, *("IdentityFile=" + key for key in keys)]
     return " ".join("-o " + shlex.quote(option) for option in options)
 
 
 def nspawn(vm: Vm, site: Site) -> list[str]:
     caches = (
-        "--bind={}:{}".format(site.path("cache", name).replace(":", r"\:"), os.path.join(CACHE_MOUNT, name))
-        for name in ("apt", "uv")
+        "--bind={}:{}/{}".format(site.path("cache", name).replace(":", r"\:"), CACHE_MOUNT, name) for name in CACHES
     )
     return [
         "systemd-nspawn",
@@ -279,9 +205,9 @@ def nspawn(vm: Vm, site: Site) -> list[str]:
         "--boot",
         "--register=no",
         "--keep-unit",
-        "--machine=" + vm.name,
+        f"--machine={vm.name}",
         "--directory=" + site.path("vms", vm.name, "root"),
-        "--network-bridge=" + site.bridge,
+        f"--network-bridge={site.bridge}",
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",
@@ -304,14 +230,14 @@ def cgroups(mounts: str, name: str) -> list[str]:
     """A VM's own control groups, from the text of /proc/self/mounts: two systemds in one group fight over it."""
     found = []
     for line in mounts.splitlines():
-        dummy, point, kind, options = line.split()[:4]
+        point, kind, options = line.split()[1:4]
         if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
-            found.append(os.path.join(point, "vm-" + name))
+            found.append(f"{point}/vm-{name}")
     return sorted(set(found))
 
 
 def is_same_process(pid_file: str, stat: str) -> bool:
-    """Whether the process with this /proc/PID/stat is the one that wrote the PID file, not a later one of its number."""
+    """Whether the process with this /proc/PID/stat wrote the PID file, and is not a later one of its number."""
     after_name = stat.rpartition(")")[2].split()  # a process's name may hold blanks and parentheses
     recorded = pid_file.split()
     if len(recorded) != 2 or len(after_name) < 20 or after_name[0] == "Z":
@@ -320,10 +246,16 @@ def is_same_process(pid_file: str, stat: str) -> bool:
 
 
 def network_file(vm: Vm, site: Site) -> str:
-    return (
-        "[Match]\nName=host0\n\n[Network]\nAddress=%s/%d\nGateway=%s\nDHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
-        % (vm.address, site.subnet.prefixlen, site.subnet[1])
-    )
+    return f"""[Match]
+Name=host0
+
+[Network]
+Address={vm.address}/{site.subnet.prefixlen}
+Gateway={site.subnet[1]}
+DHCP=no
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+"""
 
 
 def address_of(text: str) -> str:
@@ -332,17 +264,32 @@ def address_of(text: str) -> str:
     return found.group(1) if found else ""
 
 
-def resolver(text: str) -> str:
-    """The VM's resolv.conf from the controller's: the loopback resolver of another machine is of no use."""
-    lines = [line.split() for line in text.splitlines()]
-    servers = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
-    usable = [server for server in servers if not ipaddress.ip_address(server.split("%")[0]).is_loopback]
-    if not usable:
-        raise LocalVmError(
-            "A local VM would have no DNS: the controller names {} only{}.".format(", ".join(servers) or "no server", INSTEAD)
-        )
-    rest = [" ".join(words) for words in lines if words[:1] in (["search"], ["options"])]
-    return "".join(line + "\n" for line in ["nameserver " + server for server in usable] + rest)
+def reachable(server: str) -> bool:
+    """Whether a VM can ask this name server: not one of the controller's loopback or of a link."""
+    try:
+        address = ipaddress.ip_address(server.split("%")[0])
+    except ValueError:
+        return False
+    return not (address.is_loopback or address.is_link_local)
+
+
+def resolver(*candidates: str) -> str:
+    """The VM's resolv.conf, from the first of the controller's that has a server a VM can ask."""
+    for text in candidates:
+        lines = [line.split() for line in text.splitlines()]
+        servers = [words for words in lines if words[:1] == ["nameserver"] and reachable("".join(words[1:2]))]
+        if servers:
+            rest = [words for words in lines if words[:1] in (["search"], ["options"])]
+            return "".join(" ".join(words) + "\n" for words in servers + rest)
+    raise LocalVmError(
+        f"A local VM would have no DNS: no name server in /etc/resolv.conf can be reached by it{INSTEAD}."
+    )
+
+
+def suite_of(sources: str) -> str:
+    """The suite in a sources.list."""
+    words = next((line.split() for line in sources.splitlines() if line.startswith("deb ")), [])
+    return words[2] if len(words) > 2 else ""
 
 
 def certificates(bundle: str) -> dict[str, str]:
@@ -358,7 +305,7 @@ def own_files(vm: Vm, site: Site, resolv_conf: str, public_key: str) -> dict[str
         NETWORK_FILE: network_file(vm, site),
         "etc/hostname": vm.name + "\n",
         "etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{vm.address} {vm.name}\n",
-        "etc/resolv.conf": resolver(resolv_conf),
+        "etc/resolv.conf": resolv_conf,
         f"home/{LOGIN}/.ssh/authorized_keys": public_key,
     }
 
@@ -381,17 +328,23 @@ class Seen:
 
 
 def plan(wanted: str, vm: Vm, seen: Seen) -> list[str]:
-    """From what is to what is wanted."""
+    """The steps from what is to what is wanted; each is a method of Machine."""
     if wanted == "absent":
         there = seen.exists or seen.partial or seen.running or seen.leftovers or seen.forwarded
-        return ["stop"] * seen.running + ["remove"] * bool(there)
+        return ["remove"] if there else []
     if wanted == "stopped":
-        return ["stop"] * seen.running
-    steps = ["discard"] * seen.partial
-    if not seen.exists:
-        return [*steps, "create", "start", *["forward"] * bool(vm.forward)]
+        return ["stop"] if seen.running else []
+    steps = ["discard"] if seen.partial else []
     restart = seen.running and (seen.outdated or NETWORK_FILE in seen.stale_files)
-    steps += ["stop"] * restart + ["configure"] * bool(seen.stale_files)
-    started = restart or not seen.running
-    serving = frozenset() if started else seen.forwarded
-    return steps + ["start"] * started + ["forward"] * (serving != set(vm.forward))
+    if restart:
+        steps.append("stop")
+    if not seen.exists:
+        steps.append("create")
+    elif seen.stale_files:
+        steps.append("configure")
+    if restart or not seen.running:
+        steps.append("start")
+    serving = frozenset() if "start" in steps else seen.forwarded
+    if serving != set(vm.forward):
+        steps.append("forward")
+    return steps
