@@ -33,7 +33,7 @@ TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "iptables": "iptables",
     "ip": "iproute2",
-    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "setpriv": "util-linux",
     KEYRING: "debian-archive-keyring",
 }

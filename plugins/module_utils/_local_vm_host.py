@@ -71,13 +71,14 @@ def detach(unit: str, script: str, *arguments: str, log: Path | None = None) -> 
     """Starts what outlives this run: as a unit of the controller's systemd, else in a session of its own."""
     command = ["sh", "-c", script, unit, *arguments]
     if under_systemd():
-        properties = (
-            "Delegate=yes",
-            "KillMode=mixed",
-            "TasksMax=16384",
-            *([f"StandardOutput=append:{log}"] if log else []),
+        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=16384"]
+        if log:
+            properties += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
+        run(
+            *("systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--description=Local VM: {unit}"),
+            *(f"--property={one}" for one in properties),
+            *(word.replace("$", "$$") for word in command),  # systemd would replace variables
         )
-        run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *(f"--property={p}" for p in properties), *command)
         return
     with open(log or os.devnull, "ab") as output:
         subprocess.Popen(

@@ -98,7 +98,7 @@ def traces() -> list[str]:
     found += [line for line in host.read(STATE / "known_hosts").splitlines() if line.startswith("10.204.")]
     lines = {pid: " ".join(host.command_line(pid)) for pid in host.processes()}
     found += [line for pid, line in lines.items() if pid != os.getpid() and ("10.204.0." in line or "wwtest-" in line)]
-    return found + [path for path in os.listdir("/run/systemd/nspawn/propagate") if path.startswith("wwtest-")]
+    return found + [str(path) for path in Path("/run/systemd/nspawn/propagate").glob("wwtest-*")]
 
 
 @pytest.fixture(scope="module", autouse=True)
