@@ -13,7 +13,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.uv: roles/systemd/files/locks/uv.txt
+$(VENV)/.uv: roles/systemd/files/locks/uv/requirements.txt
 	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -36,5 +36,12 @@ dev: $(VENV)/.runtime ## Bring up a whole, proved Airflow on a VM of this machin
 .PHONY: lock
 lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
 	pins() { $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 $$1 -o $$2; }; \
-	pins requirements-uv.in roles/systemd/files/locks/uv.txt; \
+	pins roles/systemd/files/locks/uv/requirements.in roles/systemd/files/locks/uv/requirements.txt; \
 	pins requirements.in requirements.txt; pins requirements-dev.in requirements-dev.txt
+
+RELEASE := 3.3.2
+CUT := $(shell sed -n '/^  $(RELEASE):/,/released/s/.*released: "\([^"]*\)".*/\1/p' roles/airflow/vars/main/releases.yml)
+.PHONY: lock-airflow
+lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date
+	cd roles/systemd/files/locks/$(RELEASE) && $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
+	  --exclude-newer $(CUT) pyproject.toml -o requirements.txt

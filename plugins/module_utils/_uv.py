@@ -17,11 +17,11 @@ CACHE = "/var/cache/airflow/uv"
 
 OPTIONS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
-    "lock": {"type": "str", "required": True},
-    "uv_lock": {"type": "str", "required": True},
+    "lock": {"type": "path", "required": True},
+    "uv_lock": {"type": "path", "required": True},
     "python": {"type": "path", "default": "/usr/bin/python3"},
     "index_url": {"type": "str", "default": "https://pypi.org/simple"},
-    "environment": {"type": "dict", "default": {}},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
 }
 
 
@@ -69,12 +69,9 @@ class Uv:
         if not os.path.exists(os.path.join(home, ".whole")):
             shutil.rmtree(home, ignore_errors=True)
             self.command([self.params["python"], "-m", "venv", home], part="environment of uv")
-            requirements = os.path.join(home, "requirements.txt")
-            with open(requirements, "w", encoding="utf-8") as stream:
-                stream.write(self.params["uv_lock"])
             self.command(
                 [os.path.join(home, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile",
-                 "--require-hashes", "--index-url", self.params["index_url"], "-r", requirements],
+                 "--require-hashes", "--index-url", self.params["index_url"], "-r", self.params["uv_lock"]],
                 part="install of uv",
             )
             with open(os.path.join(home, ".whole"), "w", encoding="utf-8"):

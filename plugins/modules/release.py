@@ -25,12 +25,15 @@ options:
     type: str
     required: true
   lock:
-    description: The requirements with their hashes, in pip's format.
-    type: str
+    description:
+      - File on the host with the requirements and their hashes, in pip's format.
+      - Its path names its content, as M(windward.airflow.tree) and M(windward.airflow.requirements_lock) name theirs.
+        The release's name is made from the path.
+    type: path
     required: true
   uv_lock:
-    description: The requirement of C(uv) with its hashes, in pip's format.
-    type: str
+    description: File on the host with the requirement of C(uv) and its hashes. Its path names its content, too.
+    type: path
     required: true
   python:
     description: Interpreter that the release is built on.
@@ -41,7 +44,7 @@ options:
     type: str
     default: https://pypi.org/simple
   environment:
-    description: Environment of the downloads, for example proxies.
+    description: Environment of the downloads, for example proxies. It may hold a password.
     type: dict
     default: {}
   keep:
@@ -62,8 +65,8 @@ EXAMPLES = r"""
   windward.airflow.release:
     root: /opt/airflow
     version: 3.3.2
-    lock: "{{ lookup('ansible.builtin.file', 'locks/3.3.2/requirements.txt') }}"
-    uv_lock: "{{ lookup('ansible.builtin.file', 'locks/uv.txt') }}"
+    lock: /opt/airflow/locks/0f5c1c9a4f2b0f5c1c9a4f2b/requirements.txt
+    uv_lock: /opt/airflow/locks/5b1a3c9d2e7f5b1a3c9d2e7f/requirements.txt
 """
 
 RETURN = r"""
@@ -147,11 +150,8 @@ class Build:
         shutil.rmtree(partial, ignore_errors=True)
         self.uv.run("venv", "--quiet", "--relocatable", "--python", self.params["python"], partial,
                     part="environment of the release")
-        lock = os.path.join(partial, "requirements.txt")
-        with open(lock, "w", encoding="utf-8") as stream:
-            stream.write(self.params["lock"])
         self.uv.run("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode",
-                    "--python", python, "-r", lock, part="install of the release")
+                    "--python", python, "-r", self.params["lock"], part="install of the release")
         scratch = os.path.join(partial, ".home")
         tested = self.uv.command([python, "-c", SMOKE_TEST], part="test of the release", AIRFLOW_HOME=scratch,
                                  AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////nonexistent/airflow.db",

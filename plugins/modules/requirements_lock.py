@@ -23,12 +23,12 @@ options:
     elements: str
     required: true
   lock:
-    description: Airflow's requirements with their hashes, in pip's format.
-    type: str
+    description: File on the host with Airflow's requirements and their hashes. Its path names its content.
+    type: path
     required: true
   uv_lock:
-    description: The requirement of C(uv) with its hashes, in pip's format.
-    type: str
+    description: File on the host with the requirement of C(uv) and its hashes. Its path names its content, too.
+    type: path
     required: true
   python:
     description: Interpreter that the release is built on.
@@ -39,13 +39,13 @@ options:
     type: str
     default: https://pypi.org/simple
   environment:
-    description: Environment of the downloads, for example proxies.
+    description: Environment of the downloads, for example proxies. It may hold a password.
     type: dict
     default: {}
 attributes:
   check_mode:
     support: partial
-    description: Where the lock is not there yet, Airflow's own is returned.
+    description: Says whether a lock would be made, but not which.
   diff_mode:
     support: none
     description: The lock is long.
@@ -56,16 +56,21 @@ EXAMPLES = r"""
   windward.airflow.requirements_lock:
     root: /opt/airflow
     requirements: [pandas, "acme-client>=2"]
-    lock: "{{ lookup('ansible.builtin.file', 'locks/3.3.2/requirements.txt') }}"
-    uv_lock: "{{ lookup('ansible.builtin.file', 'locks/uv.txt') }}"
+    lock: /opt/airflow/locks/0f5c1c9a4f2b0f5c1c9a4f2b/requirements.txt
+    uv_lock: /opt/airflow/locks/5b1a3c9d2e7f5b1a3c9d2e7f/requirements.txt
 """
 
 RETURN = r"""
 lock:
-  description: All requirements with their hashes.
+  description: Text of the file, for the other hosts. Empty in check mode when it is not there yet.
   type: str
   returned: success
   sample: "a2wsgi==1.10.10 --hash=..."
+path:
+  description: File on the host with all requirements and their hashes. Its path names its content.
+  type: str
+  returned: success
+  sample: /opt/airflow/locks/9d1e3b5c7f2a9d1e3b5c7f2a.txt
 """
 
 import hashlib
@@ -88,25 +93,23 @@ def main() -> None:
     path = os.path.join(module.params["root"], "locks", digest + ".txt")
     changed = not os.path.exists(path)
     if changed and module.check_mode:
-        module.exit_json(changed=True, lock=lock)
+        module.exit_json(changed=True, path=path, lock="")
     if changed:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            source, constraints = os.path.join(scratch, "requirements.in"), os.path.join(scratch, "constraints.txt")
-            with open(source, "w", encoding="utf-8") as stream:
-                # Every line of the lock is both wanted and held: a user's requirement can add, never move.
-                pinned = re.findall(r"^\S.*?(?= \\$)", lock, re.MULTILINE)
-                stream.write("\n".join(pinned + wanted) + "\n")
-            with open(constraints, "w", encoding="utf-8") as stream:
-                stream.write(lock)
-            partial = path + ".partial"
+        with open(lock, encoding="utf-8") as stream:
+            # Every line of the lock is wanted as it is, so a user's requirement can add, never move.
+            pinned = re.findall(r"^\S.*?(?= \\$)", stream.read(), re.MULTILINE)
+        partial = path + ".partial"
+        with tempfile.NamedTemporaryFile("w", suffix=".in", encoding="utf-8") as source:
+            source.write("\n".join(pinned + wanted) + "\n")
+            source.flush()
             _uv.Uv(module).run(
                 "pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header",
-                "--python", module.params["python"], "--constraint", constraints, source, "--output-file", partial,
+                "--python", module.params["python"], source.name, "--output-file", partial,
                 part="The requirements do not fit together with Airflow's own. The resolver")
         os.replace(partial, path)
     with open(path, encoding="utf-8") as stream:
-        module.exit_json(changed=changed, lock=stream.read())
+        module.exit_json(changed=changed, path=path, lock=stream.read())
 
 
 if __name__ == "__main__":
