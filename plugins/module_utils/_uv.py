@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {
     "lock": {"type": "path", "required": True},
     "uv_lock": {"type": "path", "required": True},
     "python": {"type": "path", "default": "/usr/bin/python3"},
-    "index_url": {"type": "str", "default": "https://pypi.org/simple"},
+    "index_url": {"type": "str", "default": "https://pypi.org/simple", "no_log": True},
     "environment": {"type": "dict", "default": {}, "no_log": True},
 }
 
@@ -71,8 +71,9 @@ class Uv:
             self.command([self.params["python"], "-m", "venv", home], part="environment of uv")
             self.command(
                 [os.path.join(home, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile",
-                 "--require-hashes", "--index-url", self.params["index_url"], "-r", self.params["uv_lock"]],
+                 "--require-hashes", "-r", self.params["uv_lock"]],
                 part="install of uv",
+                PIP_INDEX_URL=self.params["index_url"],  # it may hold a password, so it is on no command line
             )
             with open(os.path.join(home, ".whole"), "w", encoding="utf-8"):
                 pass

@@ -35,7 +35,7 @@ options:
     type: path
     default: /usr/bin/python3
   index_url:
-    description: Python package index.
+    description: Python package index. Its URL may hold a password.
     type: str
     default: https://pypi.org/simple
   environment:
