@@ -45,3 +45,25 @@ CUT := $(shell sed -n '/^  $(RELEASE):/,/released/s/.*released: "\([^"]*\)".*/\1
 lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date
 	cd roles/systemd/files/locks/$(RELEASE) && $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	  --exclude-newer $(CUT) pyproject.toml -o requirements.txt
+
+.PHONY: check
+check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)
+	$(BIN)/python tests/parts.py check
+
+.PHONY: test
+test: venv ## Everything, with virtual machines
+	$(BIN)/python tests/parts.py
+
+.PHONY: lint unit sanity molecule
+lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog
+	$(BIN)/python tests/parts.py ruff mypy yamllint ansible-lint docs changelog
+unit: venv ## Unit tests
+	$(BIN)/python tests/parts.py unit
+sanity: venv ## ansible-test sanity
+	$(BIN)/python tests/parts.py sanity
+molecule: venv ## Every test that deploys, on virtual machines of its own
+	$(BIN)/python tests/parts.py vm
+
+.PHONY: clean
+clean: ## Remove the environment and what tools cached; virtual machines stay (playbooks/cleanup.yml removes those)
+	rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/windward.airflow"

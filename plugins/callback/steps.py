@@ -43,8 +43,8 @@ class CallbackModule(CallbackBase):
         self.current, self.since = step, now
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        name, bar, _rest = play.get_name().partition("|")
-        self._turn(name.strip() if bar else "")
+        name, separator, _rest = play.get_name().partition("|")
+        self._turn(name.strip() if separator else "")
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._turn("")

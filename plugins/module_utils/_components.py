@@ -192,8 +192,8 @@ def plan(
                       secrets["fernet_key"])
         environment_path = "{}/environment/{}".format(deployment["config_dir"], name)
         files.append({"path": environment_path, "secret_content": variables, "mode": "0600"})
-        files.append({"path": f"/etc/systemd/system/airflow-{name}.service", "content": render_unit({**context, "digest": mark}),
-                      "mode": "0644"})
+        files.append({"path": f"/etc/systemd/system/airflow-{name}.service", "mode": "0644",
+                      "content": render_unit({**context, "digest": mark})})
         units.append({"component": name, "digest": mark, "job": components[name]["job"]})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})

@@ -134,7 +134,8 @@ def main() -> None:
               "aud": module.params["audience"]}
     if module.params["issuer"]:
         claims["iss"] = module.params["issuer"]
-    module.exit_json(changed=False, available=True, expires=claims["exp"], token=sign(claims, variables["AIRFLOW__API_AUTH__JWT_SECRET"]))
+    token = sign(claims, variables["AIRFLOW__API_AUTH__JWT_SECRET"])
+    module.exit_json(changed=False, available=True, expires=claims["exp"], token=token)
 
 
 if __name__ == "__main__":

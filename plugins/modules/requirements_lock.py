@@ -45,7 +45,8 @@ options:
 attributes:
   check_mode:
     support: partial
-    description: Says whether a lock would be made, but not which.
+    description: Says whether a lock would be made.
+    details: The lock itself is known only when it was made.
   diff_mode:
     support: none
     description: The lock is long.

@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs the parts of the test suite that are named (all without a name), and says of each how it went.
+
+    python tests/parts.py [--jobs N] [PART...]
+
+Every part runs whatever the others did. The output of a part that failed is printed, its end only when it is long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
+TAIL = 80
+
+# The longest first: the others fill the gaps.
+CHECK = {
+    "sanity": "tests/sanity.sh",
+    "ansible-lint": "ansible-lint --offline -q --nocolor",
+    "unit": "pytest -q -n 2 -p no:cacheprovider tests/unit",
+    "docs": "antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .",
+    "mypy": f"mypy --no-error-summary --cache-dir {CACHE}/mypy plugins",
+    "yamllint": "yamllint --strict .",
+    "changelog": "antsibull-changelog lint",
+    "ruff": f"ruff check --quiet --output-format concise --cache-dir {CACHE}/ruff .",
+}
+# Each runs on virtual machines of its own.
+VM = {
+    "default": "molecule test -s default",
+}
+PARTS = {**CHECK, **VM}
+
+
+def run(name: str, folder: Path) -> tuple[str, int, float, Path]:
+    """Run one part with its output in a file of its own."""
+    log, start = folder / f"{name}.log", time.monotonic()
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            ["bash", "-c", PARTS[name]], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
+        )
+    return name, done.returncode, time.monotonic() - start, log
+
+
+def report(name: str, code: int, seconds: float, log: Path) -> None:
+    print(f"{'ok' if code == 0 else 'FAILED':<8}{name:<16}{seconds:7.1f} s", flush=True)
+    lines = log.read_text(errors="replace").splitlines()
+    if code:
+        print("".join(f"    {line}\n" for line in lines[-TAIL:]), f"    (all of it: {log})", sep="", flush=True)
+    else:
+        print("".join(f"        {line}\n" for line in lines if line.startswith("SKIPPED")), end="", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many of the checks run at a time")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="check, vm, or one of " + ", ".join(PARTS))
+    given = parser.parse_args()
+    groups = {"check": list(CHECK), "vm": list(VM)}
+    names = list(dict.fromkeys(part for name in given.parts or groups for part in groups.get(name, [name])))
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error("no such part: " + ", ".join(unknown))
+    folder = CACHE / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        for done in concurrent.futures.as_completed(pool.submit(run, name, folder) for name in names if name in CHECK):
+            report(*done.result())
+            failed += done.result()[1] != 0
+    for name in (name for name in names if name in VM):
+        result = run(name, folder)
+        report(*result)
+        failed += result[1] != 0
+    print(f"{len(names) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
