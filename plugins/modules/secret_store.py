@@ -65,7 +65,9 @@ exists:
   returned: always
   sample: true
 secrets:
-  description: The secrets by name.
+  description:
+    - The secrets by name. Ansible hides in a result what the task was given as a secret, so of those in O(given) only
+      the names are here.
   type: dict
   returned: always
   sample: {}

@@ -15,6 +15,7 @@ description:
   - Nothing is remembered between tasks, so a play that was killed after it wrote a unit is completed by the next one.
   - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it.
     Units that do not run yet are all started at once.
+  - The components' own journal is restarted when it is older than its configuration.
   - Ends when each component that was restarted shows a heartbeat that is newer than its restart.
 options:
   units:
@@ -117,6 +118,9 @@ def last_words(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     return out.strip()
 
 
+JOURNAL, JOURNAL_CONFIG = "systemd-journald@airflow.service", "/etc/systemd/journald@airflow.conf"
+
+
 class Units:
     """The units of this host."""
 
@@ -139,6 +143,14 @@ class Units:
         blocks = self.systemctl("show", "--property=" + wanted, *names).strip().split("\n\n")
         found = [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]
         return {block["Id"]: block for block in found}
+
+    def journal_is_stale(self) -> bool:
+        """Tell whether the components' journal runs with an older configuration than that on the disk."""
+        out = self.systemctl("show", "--timestamp=unix", "--property=ActiveState,ExecMainStartTimestamp", JOURNAL)
+        shown = dict(line.split("=", 1) for line in out.splitlines())
+        started = shown.get("ExecMainStartTimestamp", "").lstrip("@")
+        return (shown.get("ActiveState") == "active" and started.isdigit() and os.path.exists(JOURNAL_CONFIG)
+                and int(started) < int(os.stat(JOURNAL_CONFIG).st_mtime))
 
     def restart(self, units: list[Unit]) -> None:
         """Restart units at once, without waiting for systemd to finish with one before it begins with the next."""
@@ -241,8 +253,9 @@ def main() -> None:
     stale = [wanted for wanted in units if running[wanted["component"]] != wanted["digest"]]
     disabled = [name for name, state in states.items() if state["UnitFileState"] != "enabled"]
     names = [wanted["component"] for wanted in stale]
+    journal = host.journal_is_stale()
     result = {
-        "changed": bool(stale or disabled or removed), "restarted": names, "removed": removed,
+        "changed": bool(stale or disabled or removed or journal), "restarted": names, "removed": removed,
         "diff": {"before": "".join("{}: {}\n".format(name, running[name] or "stopped") for name in names),
                  "after": "".join("{component}: {digest}\n".format(**wanted) for wanted in stale)},
     }
@@ -251,6 +264,8 @@ def main() -> None:
 
     if any(state["NeedDaemonReload"] == "yes" for state in states.values()):
         host.systemctl("daemon-reload")
+    if journal:
+        host.systemctl("restart", JOURNAL)
     if disabled:
         host.systemctl("enable", *disabled)
     new = [wanted for wanted in stale if not running[wanted["component"]]]
