@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From the contract to what each component reads and runs."""
+
+from __future__ import annotations
+
+import configparser
+import copy
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.windward.airflow.plugins.filter.component_plan import component_plan
+from ansible_collections.windward.airflow.plugins.module_utils import _components, _environment_file
+
+ROOT = Path(__file__).parents[2]
+COMPONENTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/airflow/vars/main/components.yml").read_text())[
+    "__airflow_components"
+]
+TEMPLATE = (ROOT / "roles/systemd/templates/component.service.j2").read_text()
+SECRETS = {
+    "fernet_key": "FERNET",
+    "jwt_secret": "JWT",
+    "api_secret_key": "APISECRET",
+    "admin_password": "ADMIN",
+    "database_password": "p@ss/w%rd:?#",
+    "results_database_password": "RESULTS",
+}
+# What each component may have (architecture: Airflow's own security model), by the name of its variable.
+DATABASE = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
+FERNET, JWT, API = "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"
+BROKER, RESULTS = "AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"
+MATRIX = [
+    ("LocalExecutor", "api-server", DATABASE | {FERNET, JWT, API}),
+    ("LocalExecutor", "scheduler", DATABASE | {FERNET, JWT, API}),
+    ("LocalExecutor", "dag-processor", DATABASE | {FERNET}),
+    ("LocalExecutor", "triggerer", DATABASE | {FERNET, API}),
+    ("CeleryExecutor", "api-server", DATABASE | {FERNET, JWT, API}),
+    ("CeleryExecutor", "scheduler", DATABASE | {FERNET, JWT, API, BROKER, RESULTS}),
+    ("CeleryExecutor", "dag-processor", DATABASE | {FERNET}),
+    ("CeleryExecutor", "triggerer", DATABASE | {FERNET, API}),
+    ("CeleryExecutor", "worker", {API, BROKER, RESULTS}),
+    ("CeleryExecutor", "flower", {BROKER}),
+]
+
+
+def deployment(**changes: Any) -> dict[str, Any]:
+    database = {"host": "db", "port": 5432, "name": "airflow", "user": "air flow", "sslmode": "require", "ca_path": ""}
+    return {
+        "name": "airflow",
+        "executor": "LocalExecutor",
+        "config": {},
+        "environment": {},
+        "release": "3.3.2-0f",
+        "queues": ["default"],
+        "address": "10.0.0.5",
+        "base_url": "http://10.0.0.5:8080",
+        "execution_api_url": "http://10.0.0.5:8080/execution/",
+        "install_dir": "/opt/airflow",
+        "config_dir": "/etc/airflow",
+        "state_dir": "/var/lib/airflow",
+        "log_dir": "/var/log/airflow",
+        "drain_timeout": 3600,
+        "users": {
+            "control": {"name": "airflow", "home": "/var/lib/airflow/control"},
+            "dag": {"name": "airflow-dag", "home": "/var/lib/airflow/dag"},
+        },
+        "group": "airflow",
+        "webserver_config": "/etc/airflow/webserver_config.py",
+        "webserver_config_text": "AUTH_TYPE = 1",
+        "plugins": "/opt/airflow/plugins/none",
+        "pythonpath": ["/opt/airflow/pythonpath/0f"],
+        "bundles": {"dags": {"root": "/var/lib/airflow/dags"}},
+        "database": database,
+        "results_database": {**database, "name": "results", "user": "results"},
+        "broker_url": "redis://:BROKERPASS@redis/0",
+        **changes,
+    }
+
+
+def environment(component: str, **changes: Any) -> dict[str, str]:
+    return _components.environment(component, COMPONENTS, deployment(**changes), SECRETS)
+
+
+def plan(names: list[str], **changes: Any) -> dict[str, Any]:
+    return component_plan(deployment(**changes), names, COMPONENTS, SECRETS, TEMPLATE)
+
+
+@pytest.mark.parametrize(("executor", "component", "wanted"), MATRIX)
+def test_a_component_has_its_secrets_and_no_other(executor: str, component: str, wanted: set[str]) -> None:
+    found = environment(component, executor=executor)
+    assert {name for name in found if name.startswith("AIRFLOW__")} == wanted
+    text = repr(found)
+    held = {name for name, value in (("JWT", "'JWT'"), ("ADMIN", "ADMIN"), ("METADATA", "p%40ss")) if value in text}
+    assert held == {name for name, key in (("JWT", JWT), ("METADATA", min(DATABASE))) if key in wanted}
+
+
+def test_the_matrix_is_whole() -> None:
+    assert {component for _executor, component, _wanted in MATRIX} == set(COMPONENTS)
+
+
+def test_both_dsns_come_from_one_declaration() -> None:
+    found = environment("scheduler", executor="CeleryExecutor")
+    place = "air%20flow:p%40ss%2Fw%25rd%3A%3F%23@db:5432/airflow"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"postgresql+psycopg2://{place}?sslmode=require"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] == f"postgresql+asyncpg://{place}?ssl=require"
+    assert found[RESULTS] == "db+postgresql+psycopg2://results:RESULTS@db:5432/results?sslmode=require"
+    database = {**deployment()["database"], "host": "fd00::1"}
+    assert "@[fd00::1]:5432/" in environment("scheduler", database=database)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+def test_the_file_that_all_read_holds_no_secret_and_is_read_back() -> None:
+    config = {
+        "smtp": {"smtp_password": "SMTPPASS", "smtp_host": "mail"},
+        "logging": {"log_format": "%(asctime)s 100%", "remote_task_handler_kwargs": "KWARGS"},
+        "core": {"parallelism": 7, "load_examples": True},
+    }
+    text = _components.render_cfg(_components.settings(deployment(config=config)))
+    assert not [value for value in ("SMTPPASS", "KWARGS", *SECRETS.values(), "BROKERPASS") if value in text]
+    read = configparser.ConfigParser()
+    read.read_string(text)
+    assert read["logging"]["log_format"] == "%(asctime)s 100%"
+    assert (read["core"]["parallelism"], read["core"]["load_examples"]) == ("7", "True")
+    variable = "AIRFLOW__LOGGING__REMOTE_TASK_HANDLER_KWARGS"
+    readers = {name for name in COMPONENTS if variable in environment(name, config=config)}
+    assert readers == {"scheduler", "triggerer", "worker"}
+    assert environment("api-server", config=config)["AIRFLOW__SMTP__SMTP_PASSWORD"] == "SMTPPASS"
+
+
+@pytest.mark.parametrize(("executor", "user"), [("LocalExecutor", "airflow-dag"), ("CeleryExecutor", "airflow")])
+def test_dag_code_has_a_user_of_its_own(executor: str, user: str) -> None:
+    assert _components.account("scheduler", COMPONENTS, deployment(executor=executor))["name"] == user
+    names = {name: _components.account(name, COMPONENTS, deployment(executor=executor))["name"] for name in COMPONENTS}
+    assert [name for name in ("dag-processor", "triggerer", "worker") if names[name] != "airflow-dag"] == []
+    assert names["api-server"] == "airflow"
+
+
+ALL = ["api-server", "scheduler", "dag-processor", "triggerer"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "differ"),
+    [
+        ({}, []),
+        ({"release": "3.3.3-0f"}, ALL),
+        ({"config": {"core": {"parallelism": 7}}}, ALL),
+        ({"webserver_config_text": "AUTH_TYPE = 2"}, ALL),
+        ({"environment": {"A": "b"}}, ALL),
+        ({"drain_timeout": 60}, ["scheduler", "triggerer"]),
+        ({"broker_url": "redis://elsewhere"}, []),
+    ],
+)
+def test_a_digest_changes_exactly_with_what_the_component_runs_with(changes: dict[str, Any], differ: list[str]) -> None:
+    def marks(**options: Any) -> dict[str, str]:
+        return {unit["component"]: unit["digest"] for unit in plan(ALL, **copy.deepcopy(options))["units"]}
+
+    before, after = marks(), marks(**changes)
+    assert [name for name in ALL if before[name] != after[name]] == differ
+
+
+def test_a_changed_secret_restarts_those_that_hold_it() -> None:
+    def marks(**secrets: str) -> dict[str, str]:
+        made = component_plan(deployment(), ALL, COMPONENTS, {**SECRETS, **secrets}, TEMPLATE)
+        return {unit["component"]: unit["digest"] for unit in made["units"]}
+
+    before, after = marks(), marks(jwt_secret="another")
+    assert [name for name in ALL if before[name] != after[name]] == ["api-server", "scheduler"]
+
+
+def test_only_environment_files_hold_secrets() -> None:
+    for entry in plan([*ALL, "worker"], executor="CeleryExecutor")["files"]:
+        if "secret_content" in entry:
+            assert entry["mode"] == "0600"
+        else:
+            assert not [value for value in (*SECRETS.values(), "BROKERPASS", "p%40ss") if value in entry["content"]]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this computer has no systemd-analyze")
+@pytest.mark.parametrize("executor", ["LocalExecutor", "CeleryExecutor"])
+def test_units_are_hardened(executor: str, tmp_path: Path) -> None:
+    """By systemd's own measure: 1.5 of 10 for the control plane, 2.0 where DAG code runs."""
+    for entry in plan([*ALL, "worker", "flower"], executor=executor)["files"]:
+        if not entry["path"].endswith(".service"):
+            continue
+        unit = tmp_path / Path(entry["path"]).name
+        unit.write_text(entry["content"].replace("/opt/airflow/current/bin/airflow", "/bin/true"))
+        component = unit.stem.removeprefix("airflow-")
+        limit = 20 if _components.runs_dags(component, COMPONENTS, executor) else 15
+        command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={limit}", "--no-pager", str(unit)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{component}: {done.stdout[-300:]}{done.stderr}"
+
+
+def test_environment_files_are_read_back_as_written() -> None:
+    source = random.Random(1)
+    letters = "ab \"'\\$`#=;%{}!\t\n\u00e4\u4e2d"
+    values = ["", " ", "\\", '"', "$HOME", "`id`", "a\\\"b", "#", "x=y", "\\n", "\n", "a\n\nb", "\\\n"]
+    values += ["".join(source.choices(letters, k=source.randint(0, 12))) for _ in range(2000)]
+    variables = {f"V{number}": value for number, value in enumerate(values)}
+    assert _environment_file.parse(_environment_file.render(variables)) == variables
