@@ -92,7 +92,7 @@ def facts(hosts: dict[str, Any], answers: dict[str, Any], min_free_mb: int, prob
         return lines
     lines += [f"migration head {table}: {', '.join(found)}" for table, found in sorted(metadata["heads"].items())]
     if metadata["heads"] != metadata["wanted_heads"]:
-        problems.append(f"The metadata database is at {metadata['heads']}, the release wants {metadata['wanted_heads']}.")
+        problems.append(f"The metadata database is at {metadata['heads']}, not at {metadata['wanted_heads']}.")
     lines.append(f"import errors: {len(metadata['import_errors'])}")
     problems += [f"Import error in {error['filename']}: {error['message']}" for error in metadata["import_errors"]]
     return lines

@@ -52,6 +52,7 @@ def run(
     try:
         done = subprocess.run(
             ("setpriv", "--pdeathsig", "KILL", *command),
+            check=False,
             env={**(environ or {}), "PATH": PATH, "LANG": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -40,7 +40,7 @@ def environment(config_dir: str, component: str) -> dict[str, str]:
 
 
 def control_environment(config_dir: str) -> dict[str, str]:
-    """Return the environment of this host's api-server, else of its scheduler: those that hold the deployment's keys."""
+    """Return the environment of this host's api-server, else of its scheduler: both hold the deployment's keys."""
     try:
         return environment(config_dir, "api-server")
     except FileNotFoundError:

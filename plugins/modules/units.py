@@ -118,7 +118,8 @@ def last_words(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     return out.strip()
 
 
-JOURNAL, JOURNAL_CONFIG = "systemd-journald@airflow.service", "/etc/systemd/journald@airflow.conf"
+JOURNAL = "systemd-journald@airflow.service"
+JOURNAL_CONFIG = "/etc/systemd/journald@airflow.conf"
 
 
 class Units:
@@ -187,11 +188,11 @@ class Units:
             if not waiting:
                 break
             if time.monotonic() > deadline:
-                first = waiting[0]
+                first = waiting[0]["component"]
+                reason = f" ({self.error})" if self.error else ""
                 self.module.fail_json(
-                    msg="{} gave no sign of life within {} s of its restart{}. Its last words:\n{}".format(
-                        first["component"], self.module.params["timeout"],
-                        " (" + self.error + ")" if self.error else "", last_words(self.module, unit_name(first["component"]))),
+                    msg=f"{first} gave no sign of life within {self.module.params['timeout']} s of its restart{reason}. "
+                        f"Its last words:\n{last_words(self.module, unit_name(first))}",
                     restarted=sorted(self.started), seconds=self.seconds)
             time.sleep(0.3)
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The official quick start (https://airflow.apache.org/docs/apache-airflow/stable/start.html): install by uv, then
 # `airflow standalone` until the scheduler, the DAG processor and the triggerer are healthy. Prints the seconds.
 set -euo pipefail

@@ -40,6 +40,7 @@ def password() -> str:
     done = subprocess.run(
         ["ansible-playbook", "playbooks/password.yml", "-i", INVENTORY],
         cwd=ROOT,
+        check=False,
         env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
         capture_output=True,
         text=True,
