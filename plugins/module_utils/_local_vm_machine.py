@@ -230,7 +230,7 @@ class Machine:
         """Ends the VM's first process: systemd-nspawn then takes its interface and mounts away before it ends too."""
         pid = self.pid
         if pid:
-            for child in self.children or [pid]:
+            for child in self.children or [str(pid)]:
                 os.kill(int(child), signal.SIGKILL)
             until(lambda: not self.pid, STOP_SECONDS)
 

@@ -191,7 +191,7 @@ class Units:
                 first = waiting[0]["component"]
                 reason = f" ({self.error})" if self.error else ""
                 self.module.fail_json(
-                    msg=f"{first} gave no sign of life within {self.module.params['timeout']} s of its restart{reason}. "
+                    msg=f"{first} gave no sign of life within {self.module.params['timeout']} s of its start{reason}. "
                         f"Its last words:\n{last_words(self.module, unit_name(first))}",
                     restarted=sorted(self.started), seconds=self.seconds)
             time.sleep(0.3)
