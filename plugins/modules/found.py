@@ -69,6 +69,7 @@ found:
       "8080": {process: nginx, pid: 512, unit: nginx.service}
     release: {path: /opt/airflow/releases/3.3.2-0f3a, airflow: 3.3.2}
     postgresql: [15/main]
+    packages: [ca-certificates, python3-venv]
     units: [airflow-scheduler.service]
     time: 1795168800.5
     clock_skew: 0.0
@@ -170,6 +171,12 @@ def systemd(module: AnsibleModule) -> str:
     return said[1] if said else ""
 
 
+def packages() -> list[str]:
+    """Debian packages that are installed, read where dpkg keeps them; nothing on other systems."""
+    status = read("/var/lib/dpkg/status")
+    return sorted(re.findall(r"^Package: (\S+)\nStatus: \S+ ok installed$", status, re.MULTILINE))
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -195,6 +202,7 @@ def main() -> None:
             "ports": listeners(given["ports"]),
             "release": release(given["install_dir"]) if given["install_dir"] else {},
             "postgresql": sorted("/".join(path.parts[-2:]) for path in Path("/etc/postgresql").glob("*/*")),
+            "packages": packages(),
             "units": sorted(path.name for path in Path("/etc/systemd/system").glob("airflow-*.service")),
             "time": time.time(),
         },

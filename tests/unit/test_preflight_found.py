@@ -27,6 +27,7 @@ FOUND: dict[str, Any] = {
     "ports": {},
     "release": {},
     "postgresql": [],
+    "packages": [],
     "units": [],
     "time": 0.0,
     "clock_skew": 0.0,
