@@ -78,6 +78,17 @@ def test_yaml_examples_are_yaml(page: Path) -> None:
         assert yaml.safe_load(example)
 
 
+def test_the_matrix_of_secrets_is_that_of_the_components() -> None:
+    columns = ["database", "results_database", "broker", "fernet_key", "jwt_secret", "api_secret_key"]
+    told = {}
+    for row in re.findall(r"^\|(.*)\|$", text(ROOT / "docs" / "secrets.md"), re.MULTILINE):
+        name, *cells = [cell.strip() for cell in row.split("|")]
+        if name in CONTRACT.components:
+            told[name] = {column for column, cell in zip(columns, cells, strict=True) if cell}
+    built = {name: component for name, component in CONTRACT.components.items() if name != "flower"}
+    assert told == {name: set(component["secrets"]) for name, component in built.items()}
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     linked = {(ROOT / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", text(ROOT / "README.md"))}
     assert [page.name for page in PAGES if page != ROOT / "README.md" and page not in linked] == []
