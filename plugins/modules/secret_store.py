@@ -146,7 +146,9 @@ def main() -> None:
         write(path, held)
     differing = sorted(name for name in held if held[name] != (before or {}).get(name))
     diff = {"before": "", "after": "".join(f"{name}: changed\n" for name in differing), "after_header": path}
-    module.exit_json(changed=changed, exists=before is not None, secrets=held, diff=diff)
+    # The result is the secrets: masked, a given one would come back as the mask, and be deployed as a password.
+    module.no_log_values.clear()
+    module.exit_json(changed=changed, exists=before is not None, secrets=held, diff=diff, invocation={})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Modules that work on files of a host, each run as Ansible runs it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from ansible_collections.windward.airflow.plugins.callback.steps import CallbackModule
+from ansible_collections.windward.airflow.plugins.modules import api_token
+from ansible_collections.windward.airflow.plugins.modules.release import Build
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
+    """Run a module in a process of its own and return its result."""
+    arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}
+    code = (
+        "import sys; from ansible.module_utils import basic; basic._ANSIBLE_PROFILE = 'legacy'; "
+        "basic._ANSIBLE_ARGS = sys.stdin.buffer.read(); "
+        f"from ansible_collections.windward.airflow.plugins.modules import {name}; {name}.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".collections")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(arguments), capture_output=True, text=True, env=environment,
+        check=False,
+    )
+    assert done.stdout.strip().startswith("{"), done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+NAMES = ["fernet_key", "jwt_secret", "admin_password"]
+
+
+def test_secrets_are_generated_once_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "secrets.json"
+    checked = run("secret_store", check=True, path=str(path), names=NAMES, generate=True)
+    assert checked["changed"] and not path.exists()
+    first = run("secret_store", path=str(path), names=NAMES, generate=True)
+    assert first["changed"] and sorted(first["secrets"]) == sorted(NAMES)
+    assert len(base64.urlsafe_b64decode(first["secrets"]["fernet_key"])) == 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert first["secrets"]["fernet_key"] not in json.dumps(first["diff"])
+    second = run("secret_store", path=str(path), names=NAMES, generate=True)
+    assert not second["changed"] and second["secrets"] == first["secrets"]
+    given = run("secret_store", path=str(path), names=NAMES, given={"jwt_secret": "mine", "other": "x"})
+    assert given["changed"] and given["secrets"] == {**first["secrets"], "jwt_secret": "mine"}
+
+
+def test_an_old_deployment_gets_no_new_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    result = run("secret_store", path=str(path), names=NAMES)
+    assert result["failed"] and "fernet_key" in result["msg"] and not path.exists()
+    path.write_text("[]")
+    assert "damaged" in run("secret_store", path=str(path), state="read")["msg"]
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="gives files to root")
+
+
+@needs_root
+def test_files_are_written_repaired_and_removed(tmp_path: Path) -> None:
+    folder, plain, secret, stale = (tmp_path / name for name in ("d", "d/plain", "d/secret", "d/stale"))
+    files: list[dict[str, Any]] = [
+        {"path": str(folder), "directory": True, "mode": "0700"},
+        {"path": str(plain), "content": "a\n", "mode": "0644"},
+        {"path": str(secret), "secret_content": "SECRET\n", "mode": "0600"},
+    ]
+    options = {"files": files, "exclusive": [f"{folder}/*"]}
+    assert run("managed_files", check=True, **options)["changed"] and not folder.exists()
+    assert len(run("managed_files", **options)["paths"]) == 3
+    assert not run("managed_files", **options)["changed"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, plain, secret)] == [0o700, 0o644, 0o600]
+    secret.write_text("OLDSECRET\n")
+    plain.chmod(0o666)
+    stale.touch()
+    checked = run("managed_files", check=True, **options)
+    assert checked["paths"] == [str(plain), str(secret), str(stale)] and stale.exists()
+    result = run("managed_files", **options)
+    assert result["paths"] == checked["paths"]
+    assert "SECRET" not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
+    assert not stale.exists() and secret.read_text() == "SECRET\n" and stat.S_IMODE(plain.stat().st_mode) == 0o644
+
+
+def test_an_unknown_owner_is_told(tmp_path: Path) -> None:
+    entry = {"path": str(tmp_path / "x"), "content": "", "mode": "0644", "owner": "nobody-of-this-name"}
+    assert "nobody-of-this-name" in run("managed_files", files=[entry])["msg"]
+    assert run("managed_files", check=True, files=[entry])["changed"]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2])
+def test_releases_in_use_stay(tmp_path: Path, keep: int) -> None:
+    (tmp_path / "current").symlink_to("releases/served")
+    root = tmp_path / "releases"
+    root.mkdir()
+    for name in ("oldest", "older", "old", "served", ".partial-x"):
+        (root / name).mkdir()
+        time.sleep(0.02)
+    result = run("tree_pruned", path=str(root), current=str(tmp_path / "current"), in_use=["oldest"], keep=keep)
+    # A delivery that was begun a moment ago may still be under way.
+    left = {"oldest", "served", ".partial-x", *["old", "older"][:keep]}
+    assert {path.name for path in root.iterdir()} == left
+    assert result["changed"] == (keep < 2)
+
+
+def stale(root: Path, keep: int, own: str) -> list[str]:
+    build = Build.__new__(Build)
+    build.params, build.id, build.releases = {"root": str(root), "keep": keep}, own, str(root / "releases")
+    return build.stale()
+
+
+def test_releases_that_nobody_needs(tmp_path: Path) -> None:
+    assert stale(tmp_path, 2, "new") == []
+    for number, name in enumerate(("a", "b", "c", "new", ".partial-z")):
+        (tmp_path / "releases" / name).mkdir(parents=True)
+        os.utime(tmp_path / "releases" / name, (number, number))
+    (tmp_path / "current").symlink_to("releases/a")
+    assert stale(tmp_path, 2, "new") == ["c", "b", ".partial-z"]
+    assert stale(tmp_path, 3, "new") == ["b", ".partial-z"]
+
+
+def test_a_token_is_what_airflow_reads() -> None:
+    key = "k" * 64
+    claims = {"sub": "1", "aud": "apache-airflow", "exp": int(time.time()) + 60}
+    token = api_token.sign(claims, key)
+    assert jwt.decode(token, key, algorithms=["HS512"], audience="apache-airflow") == claims
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, "x" * 64, algorithms=["HS512"], audience="apache-airflow")
+
+
+def test_steps_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    class Play:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def get_name(self) -> str:
+            return self.name
+
+    steps = CallbackModule()
+    for name in ("1 one | A", "2 two | B", "1 one | C", "no step"):
+        steps.v2_playbook_on_play_start(Play(name))
+        time.sleep(0.06)
+    steps.v2_playbook_on_stats(None)
+    assert list(steps.steps) == ["1 one", "2 two"] and steps.steps["1 one"] > steps.steps["2 two"] > 0.05
+    assert "1 one" in capsys.readouterr().out
