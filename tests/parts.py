@@ -20,6 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 TAIL = 80
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "NO_COLOR": "1",
+}
 
 # The longest first: the others fill the gaps.
 CHECK = {
@@ -35,6 +41,8 @@ CHECK = {
 # Each runs on virtual machines of its own.
 VM = {
     "default": "molecule test -s default",
+    "two_hosts": "molecule test -s two_hosts",
+    "kill": "molecule test -s kill",
 }
 PARTS = {**CHECK, **VM}
 
@@ -44,7 +52,8 @@ def run(name: str, folder: Path) -> tuple[str, int, float, Path]:
     log, start = folder / f"{name}.log", time.monotonic()
     with log.open("wb") as stream:
         done = subprocess.run(
-            ["bash", "-c", PARTS[name]], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
+            ["bash", "-c", PARTS[name]], cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            check=False,
         )
     return name, done.returncode, time.monotonic() - start, log
 

@@ -1,0 +1,224 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What one whole deployment promises. The tests run in the order in which they stand; the last one removes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from deployment import PLAIN, ROOT, Deployment, deploy
+
+COMPONENTS = ["api-server", "dag-processor", "scheduler", "triggerer"]
+# With LocalExecutor the scheduler runs DAG code.
+LIMITS = {"api-server": 1.5, "dag-processor": 2.0, "scheduler": 2.0, "triggerer": 2.0}
+SLOW = """
+import time
+from datetime import datetime
+from airflow.sdk import DAG, task
+from answer import ANSWER
+with DAG("slow", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
+    @task
+    def wait():
+        time.sleep(40)
+    @task
+    def tell():
+        from answer import ANSWER
+        print("the answer is " + ANSWER)
+    wait() >> tell()
+"""
+
+
+@pytest.fixture(scope="module")
+def vm() -> Deployment:
+    return Deployment("default")
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """A directory of DAGs of a test's own."""
+    return Path(shutil.copytree(ROOT / "dags", tmp_path / "dags"))
+
+
+def served(vm: Deployment) -> str:
+    return vm.shell("basename $(readlink /var/lib/airflow/dags/current)").strip()
+
+
+def test_check_mode_changes_nothing_on_what_is_deployed(vm: Deployment) -> None:
+    assert deploy(vm, "--check").changed == []
+
+
+def test_units_are_hardened(vm: Deployment) -> None:
+    for component, limit in LIMITS.items():
+        said = vm.shell(f"systemd-analyze security --no-pager airflow-{component} | tail -1")
+        assert float(re.search(r": ([0-9.]+) ", said)[1]) <= limit, said
+
+
+def test_modules(vm: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_API_URL", vm.url())
+    monkeypatch.setenv("AIRFLOW_API_USERNAME", "admin")
+    monkeypatch.setenv("AIRFLOW_API_PASSWORD", vm.secrets()["admin_password"])
+    run = vm.play("tests/integration/modules.yml")
+    assert run.code == 0, run.failures
+
+
+@pytest.mark.parametrize(
+    ("variables", "restarted"),
+    [
+        ({"airflow_drain_timeout": 1800}, ["scheduler", "triggerer"]),
+        ({"airflow_config": {"triggerer": {"capacity": 500}}}, COMPONENTS),
+        ({}, COMPONENTS),
+    ],
+    ids=["of some", "of all", "taken back"],
+)
+def test_check_mode_predicts_what_is_restarted(vm: Deployment, variables: dict[str, Any], restarted: list[str]) -> None:
+    predicted = deploy(vm, "--check", **variables).restarted()
+    before = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
+    run = deploy(vm, **variables)
+    after = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
+    assert predicted == run.restarted() == restarted
+    pairs = zip(COMPONENTS, before.split(), after.split(), strict=False)
+    assert [name for name, old, new in pairs if old != new] == restarted
+
+
+def test_broken_dags_are_refused_and_the_old_ones_stay(vm: Deployment, dags: Path) -> None:
+    before = served(vm)
+    (dags / "broken.py").write_text("from airflow.sdk import DAG\n\nDAG('x', schedule=1 / 0)\n")
+    run = vm.play("site.yml", "--tags", "dags", airflow_dags=str(dags))
+    assert run.code == 2
+    assert "broken.py:3: ZeroDivisionError: division by zero" in run.failures[0]
+    assert served(vm) == before
+    with vm.api() as api:
+        assert api.get("/api/v2/dags/example_dag")["bundle_version"] == before
+
+
+def test_a_dag_run_keeps_its_release_and_a_former_one_comes_back(vm: Deployment, dags: Path) -> None:
+    (dags / "slow.py").write_text(SLOW)
+    (dags / "answer.py").write_text("ANSWER = 'one'\n")
+    deploy(vm, "--tags", "dags", airflow_dags=str(dags))
+    first = served(vm)
+    with vm.api() as api:
+        run = api.post("/api/v2/dags/slow/dagRuns", {"logical_date": None})
+        (dags / "answer.py").write_text("ANSWER = 'two'\n")
+        deploy(vm, "--tags", "dags", airflow_dags=str(dags))
+        assert served(vm) != first
+        path = f"/api/v2/dags/slow/dagRuns/{quote(run['dag_run_id'])}"
+        assert api.get(path)["state"] in ("queued", "running"), "it ended before the other release was served"
+        deadline = time.monotonic() + 120
+        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline:
+            time.sleep(1)
+        ended = api.get(path)
+        assert ended["state"] == "success" and ended["bundle_version"] == first
+        log = str(api.get(f"{path}/taskInstances/tell/logs/1"))
+        assert "the answer is one" in log and "the answer is two" not in log
+        deploy(vm, "--tags", "dags", airflow_dags_release=first)
+        assert served(vm) == first
+        assert api.get("/api/v2/dags/slow")["bundle_version"] == first
+    deploy(vm, "--tags", "dags")
+
+
+@pytest.fixture
+def stopped(vm: Deployment, component: str) -> Iterator[str]:
+    vm.shell(f"systemctl stop airflow-{component}")
+    yield component
+    vm.shell(f"systemctl start airflow-{component}")
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_stopped_service_is_named(vm: Deployment, stopped: str) -> None:
+    last_line = vm.shell(
+        f"journalctl --namespace=airflow --unit airflow-{stopped} --lines 1 --output=cat --no-pager --quiet"
+    ).strip()
+    run = vm.play("site.yml", "--tags", "verify")
+    assert run.code == 2 and run.seconds < 60
+    words = "\n".join(run.failures)
+    assert f"{stopped} is " in words and "last words" in words, words
+    assert last_line and last_line[:40].replace('"', '\\"') in words
+    state = vm.play("playbooks/status.yml")
+    assert state.code != 0 and stopped in "\n".join(state.failures)
+    assert state.changed == []
+
+
+def test_status_of_a_healthy_deployment(vm: Deployment) -> None:
+    deadline = time.monotonic() + 60
+    while (run := vm.play("playbooks/status.yml")).code and time.monotonic() < deadline:
+        time.sleep(2)
+    assert (run.code, run.changed) == (0, []), run.failures
+
+
+def test_nothing_leaks(vm: Deployment) -> None:
+    """Secrets are in no output, journal, process list or file that everybody may read."""
+    secrets = vm.secrets().values()
+    words = sorted({form for secret in secrets for form in (secret, quote(secret, safe=""))})
+    command = vm.command("site.yml", "-vvv", "--diff", airflow_drain_timeout=1801)
+    run = vm.said(command, PLAIN)
+    assert run.code == 0 and "TimeoutStopSec=1801s" in run.out
+    assert [line[:60] for line in (run.out + run.error).splitlines() for word in words if word in line] == []
+    patterns = "\n".join(words)
+    found = vm.shell(f"""umask 077
+cat > /root/words <<'END'
+{patterns}
+END
+trap 'rm -f /root/words' EXIT
+for namespace in "" --namespace=airflow; do
+  journalctl $namespace --no-pager | grep --quiet --fixed-strings --file=/root/words && echo "journal $namespace"
+done
+for line in /proc/[0-9]*/cmdline; do
+  tr '\\0' ' ' < "$line" 2> /dev/null | grep --quiet --fixed-strings --file=/root/words && echo "$line"
+done
+find / -xdev -type f -perm -o+r -not -path '/usr/*' -not -path '/opt/airflow/releases/*' -not -path '/proc/*' -print0 |
+  xargs -0 grep --files-with-matches --fixed-strings --file=/root/words 2> /dev/null
+echo end""")
+    assert found == "end\n"
+    assert vm.shell("grep --count fernet_key /etc/airflow/secrets.json").strip() == "1", "the search has words"
+
+
+def test_the_artefact_works_installed(vm: Deployment, tmp_path: Path) -> None:
+    """From an empty directory, with Ansible's default configuration."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {
+        **PLAIN,
+        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_COLLECTIONS_PATH": str(elsewhere / "collections"),
+        "ANSIBLE_PIPELINING": "false",
+    }
+    built = vm.said(["ansible-galaxy", "collection", "build", "--output-path", str(elsewhere)], PLAIN)
+    assert built.code == 0, built.error
+    (artefact,) = elsewhere.glob("windward-airflow-*.tar.gz")
+    install = ["ansible-galaxy", "collection", "install", "--offline", "--no-deps", str(artefact), "-p"]
+    done = vm.said([*install, str(elsewhere / "collections")], environment, elsewhere)
+    assert done.code == 0, done.error
+    run = vm.said(vm.command("windward.airflow.site", airflow_drain_timeout=1801), environment, elsewhere)
+    assert run.code == 0, run.out[-3000:] + run.error[-3000:]
+    assert re.search(r"changed=(\d+)", run.out)[1] == "0", run.out[-6000:]
+
+
+def test_cleanup_asks(vm: Deployment) -> None:
+    run = vm.play("playbooks/cleanup.yml", airflow_confirm="nonsense")
+    assert run.code != 0 and run.changed == []
+    assert "airflow_confirm=airflow" in run.failures[0]
+
+
+def test_cleanup_removes_what_was_made_and_it_can_be_made_again(vm: Deployment) -> None:
+    run = vm.play("playbooks/cleanup.yml", "--skip-tags", "machines", airflow_confirm="airflow")
+    assert run.code == 0, run.failures
+    left = vm.shell("""
+ls -d /opt/airflow /etc/airflow /var/lib/airflow /var/log/airflow /usr/local/sbin/airflow /etc/systemd/system/airflow* \
+  /etc/tmpfiles.d/airflow.conf /etc/systemd/journald@airflow.conf 2> /dev/null
+getent passwd airflow airflow-dag
+getent group airflow
+cd / && sudo -u postgres psql -Atc "select datname from pg_database where datname like 'airflow%'"
+pgrep --list-full --full airflow/
+true""")
+    assert left == ""
+    again = vm.play("playbooks/cleanup.yml", "--skip-tags", "machines", airflow_confirm="airflow")
+    assert (again.code, again.changed) == (0, []), again.failures
+    deploy(vm)
+    assert deploy(vm).changed == []
