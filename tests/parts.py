@@ -52,8 +52,8 @@ def run(name: str, folder: Path) -> tuple[str, int, float, Path]:
     log, start = folder / f"{name}.log", time.monotonic()
     with log.open("wb") as stream:
         done = subprocess.run(
-            ["bash", "-c", PARTS[name]], cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-            check=False,
+            ["bash", "-c", PARTS[name]], cwd=ROOT, env=ENVIRONMENT, check=False,
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
         )
     return name, done.returncode, time.monotonic() - start, log
 
