@@ -37,10 +37,12 @@ def test_components_reach_each_other_by_the_inventory(hosts: Deployment) -> None
 def test_the_database_lets_in_that_host_only(hosts: Deployment) -> None:
     rules = hosts.shell("cat /etc/postgresql/*/main/pg_hba.conf", DATABASE)
     ours = rules.partition("# BEGIN windward.airflow")[2].partition("# END windward.airflow")[0]
-    lines = [line.split() for line in ours.splitlines() if line.startswith("host")]
-    assert {line[3] for line in lines} == {f"{hosts.addresses[APP]}/32"}
-    assert {line[-1] for line in lines} == {"scram-sha-256"}
-    assert {line[1] for line in lines} == {line[2] for line in lines} == {"airflow"}
+    lines = [line.split() for line in ours.splitlines() if line and not line.startswith("#")]
+    allowed = [line for line in lines if line[-1] != "reject" and line[0] != "local"]
+    assert {line[3] for line in allowed} == {"127.0.0.1/32", f"{hosts.addresses[APP]}/32"}
+    assert {line[-1] for line in allowed} == {"scram-sha-256"}
+    assert {line[1] for line in allowed} == {line[2] for line in allowed} == {"airflow"}
+    assert lines[-1][-1] == "reject", "whoever is not named is kept out, whatever else the file says"
     listening = hosts.shell("ss -Hltn 'sport = 5432'", DATABASE).split()
     assert f"{hosts.addresses[DATABASE]}:5432" in listening and "0.0.0.0:5432" not in listening
 
