@@ -19,14 +19,15 @@ COMPONENTS = ["api-server", "dag-processor", "scheduler", "triggerer"]
 # With LocalExecutor the scheduler runs DAG code.
 LIMITS = {"api-server": 1.5, "dag-processor": 2.0, "scheduler": 2.0, "triggerer": 2.0}
 SLOW = """
-import time
+import os, time
 from datetime import datetime
 from airflow.sdk import DAG, task
 from answer import ANSWER
 with DAG("slow", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
     @task
     def wait():
-        time.sleep(40)
+        while not os.path.exists("/var/lib/airflow/dag/go"):
+            time.sleep(1)
     @task
     def tell():
         from answer import ANSWER
@@ -109,7 +110,7 @@ def test_a_dag_run_keeps_its_release_and_a_former_one_comes_back(vm: Deployment,
         deploy(vm, "--tags", "dags", airflow_dags=str(dags))
         assert served(vm) != first
         path = f"/api/v2/dags/slow/dagRuns/{quote(run['dag_run_id'])}"
-        assert api.get(path)["state"] in ("queued", "running"), "it ended before the other release was served"
+        vm.shell("touch /var/lib/airflow/dag/go")
         deadline = time.monotonic() + 120
         while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline:
             time.sleep(1)
@@ -120,6 +121,7 @@ def test_a_dag_run_keeps_its_release_and_a_former_one_comes_back(vm: Deployment,
         deploy(vm, "--tags", "dags", airflow_dags_release=first)
         assert served(vm) == first
         assert api.get("/api/v2/dags/slow")["bundle_version"] == first
+    vm.shell("rm /var/lib/airflow/dag/go")
     deploy(vm, "--tags", "dags")
 
 
