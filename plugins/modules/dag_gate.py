@@ -207,6 +207,9 @@ def main() -> None:
         with open(accepted + ".partial", "w", encoding="utf-8") as stream:
             json.dump(found["dag_ids"], stream)
         os.replace(accepted + ".partial", accepted)
+        for name in os.listdir(module.params["memory"]):
+            if not os.path.isdir(os.path.join(os.path.dirname(path), name.partition("-")[0])):
+                os.unlink(os.path.join(module.params["memory"], name))
     module.exit_json(changed=False, parsed=True, dag_ids=found["dag_ids"])
 
 

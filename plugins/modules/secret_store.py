@@ -65,9 +65,7 @@ exists:
   returned: always
   sample: true
 secrets:
-  description:
-    - The secrets by name. Ansible hides in a result what the task was given as a secret, so of those in O(given) only
-      the names are here.
+  description: The secrets by name.
   type: dict
   returned: always
   sample: {}

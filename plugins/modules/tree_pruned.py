@@ -13,9 +13,10 @@ description:
   - Removes the oldest directories that M(windward.airflow.tree) made, and what a killed delivery left.
   - Never removes a release in O(in_use), nor the one that the link O(current) points to.
 options:
-  path:
-    description: Directory that holds the releases.
-    type: path
+  paths:
+    description: Directories that hold releases. They need not exist.
+    type: list
+    elements: path
     required: true
   current:
     description: Link to the release that is served.
@@ -26,7 +27,7 @@ options:
     elements: str
     default: []
   keep:
-    description: How many others stay, the newest ones.
+    description: How many others stay in each directory, the newest ones.
     type: int
     default: 5
 attributes:
@@ -41,14 +42,14 @@ attributes:
 EXAMPLES = r"""
 - name: Prune
   windward.airflow.tree_pruned:
-    path: /var/lib/airflow/dags/releases
+    paths: [/var/lib/airflow/dags/releases]
     current: /var/lib/airflow/dags/current
     in_use: [0f5c1c9a4f2b0f5c1c9a4f2b]
 """
 
 RETURN = r"""
 removed:
-  description: What was removed, or would be in check mode.
+  description: Paths that were removed, or would be in check mode.
   type: list
   elements: str
   returned: always
@@ -65,28 +66,33 @@ from ansible.module_utils.basic import AnsibleModule
 ABANDONED = 3600
 
 
+def unused(root: str, spared: set[str], keep: int) -> list[str]:
+    """Return the paths below one directory that nobody needs."""
+    names = [entry.name for entry in os.scandir(root) if entry.is_dir()] if os.path.isdir(root) else []
+    made = {name: os.lstat(os.path.join(root, name)).st_ctime for name in names}
+    partial = [name for name in names if name.startswith(".partial-") and made[name] < time.time() - ABANDONED]
+    others = [name for name in names if not name.startswith(".") and name not in spared]
+    oldest = sorted(others, key=lambda name: made[name], reverse=True)[keep:]
+    return [os.path.join(root, name) for name in oldest + partial]
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "required": True},
+            "paths": {"type": "list", "elements": "path", "required": True},
             "current": {"type": "path"},
             "in_use": {"type": "list", "elements": "str", "default": []},
             "keep": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
     )
-    root, current = module.params["path"], module.params["current"]
-    spared = set(module.params["in_use"])
+    current, spared = module.params["current"], set(module.params["in_use"])
     if current and os.path.islink(current):
         spared.add(os.path.basename(os.readlink(current)))
-    names = os.listdir(root) if os.path.isdir(root) else []
-    made = {name: os.lstat(os.path.join(root, name)).st_ctime for name in names}
-    partial = [name for name in names if name.startswith(".partial-") and made[name] < time.time() - ABANDONED]
-    others = [name for name in names if not name.startswith(".") and name not in spared]
-    removed = sorted(others, key=lambda name: made[name], reverse=True)[module.params["keep"]:] + partial
+    removed = [path for root in module.params["paths"] for path in unused(root, spared, module.params["keep"])]
     if not module.check_mode:
-        for name in removed:
-            shutil.rmtree(os.path.join(root, name))
+        for path in removed:
+            shutil.rmtree(path)
     module.exit_json(changed=bool(removed), removed=sorted(removed))
 
 

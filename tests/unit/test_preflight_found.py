@@ -152,7 +152,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {},
     port(8080, "python3.11", "airflow-api-server.service"),
     port(5432, "postgres", "postgresql@15-main.service"),
-    port(8793, "python3"),  # the worker's, and no worker runs here
+    port(8793, "airflow", "airflow-scheduler.service"),  # with LocalExecutor the scheduler serves its tasks' logs
+    port(5555, "python3"),  # Flower's, and no Flower runs here
     {"release": {"path": "/x", "airflow": "3.3.2"}, **free(150, 9000)},  # nothing to build
     {"release": {"path": "/x", "airflow": "3.3.1"}},
     {"release": {"path": "/x", "airflow": ""}},
@@ -174,6 +175,10 @@ def test_warned(rule: str, says: str, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("changes", ACCEPTED, ids=lambda value: str(value)[:40])
 def test_accepted(changes: dict[str, Any]) -> None:
     assert [str(finding) for finding in found(changes)] == []
+
+
+def test_with_local_executor_the_scheduler_serves_logs() -> None:
+    assert [f.rule for f in found(port(8793, "java"))] == ["port_taken"]
 
 
 def test_a_worker_needs_its_port_and_no_database() -> None:

@@ -82,8 +82,10 @@ def same_address(deployment: Deployment) -> Iterator[Finding]:
 def ports(host: Host) -> dict[str, tuple[int, str]]:
     """The ports that will be listened on here: `variable path: (port, what for)`."""
     wanted: dict[str, tuple[int, str]] = {}
+    components = host.deployment.contract.components
     for component in host.components():
-        for section, option, default in host.deployment.contract.components[component]["ports"]:
+        local = component == "scheduler" and host["airflow_executor"] == "LocalExecutor"
+        for section, option, default in components["worker" if local else component]["ports"]:
             value = host.option(section, option, default)
             if str(value).isdigit():
                 wanted[f"airflow_config.{section}.{option}"] = (int(value), component)
