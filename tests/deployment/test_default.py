@@ -105,7 +105,7 @@ def test_a_dag_run_keeps_its_release_and_a_former_one_comes_back(vm: Deployment,
     deploy(vm, "--tags", "dags", airflow_dags=str(dags))
     first = served(vm)
     with vm.api() as api:
-        run = api.post("/api/v2/dags/slow/dagRuns", {"logical_date": None})
+        run = api.request("POST", "/api/v2/dags/slow/dagRuns", body={"logical_date": None})
         (dags / "answer.py").write_text("ANSWER = 'two'\n")
         deploy(vm, "--tags", "dags", airflow_dags=str(dags))
         assert served(vm) != first
@@ -185,9 +185,10 @@ def test_the_artefact_works_installed(vm: Deployment, tmp_path: Path) -> None:
     """From an empty directory, with Ansible's default configuration."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    (elsewhere / "ansible.cfg").touch()
     environment = {
         **PLAIN,
-        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_CONFIG": str(elsewhere / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(elsewhere / "collections"),
         "ANSIBLE_PIPELINING": "false",
     }
