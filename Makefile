@@ -64,6 +64,10 @@ sanity: venv ## ansible-test sanity
 molecule: venv ## Every test that deploys, on virtual machines of its own
 	$(BIN)/python tests/parts.py vm
 
+.PHONY: bench
+bench: venv ## Time cold and idle runs against the official quick start, on new VMs (ROUNDS=3)
+	$(BIN)/python tests/benchmarks/bench.py
+
 .PHONY: clean
 clean: ## Remove the environment and what tools cached; virtual machines stay (playbooks/cleanup.yml removes those)
 	rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/windward.airflow"

@@ -40,7 +40,8 @@ CHECK = {
 }
 # Each runs on virtual machines of its own.
 VM = {
-    "default": "molecule test -s default",
+    "local_vm": "pytest -q -p no:cacheprovider tests/integration/test_local_vm.py",
+    "default": "tests/browser/prepare.sh && molecule test -s default",
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
 }

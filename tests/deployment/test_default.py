@@ -154,6 +154,12 @@ def test_status_of_a_healthy_deployment(vm: Deployment) -> None:
     assert (run.code, run.changed) == (0, []), run.failures
 
 
+def test_a_browser_sees_the_canary_green(vm: Deployment) -> None:
+    where = {"AIRFLOW_TEST_INVENTORY": str(vm.inventory), "AIRFLOW_TEST_URL": vm.url()}
+    run = vm.said(["pytest", "-q", "-p", "no:cacheprovider", "tests/browser"], {**PLAIN, **where})
+    assert run.code == 0, run.out[-6000:]
+
+
 def test_nothing_leaks(vm: Deployment) -> None:
     """Secrets are in no output, journal, process list or file that everybody may read."""
     secrets = vm.secrets().values()
