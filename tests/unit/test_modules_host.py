@@ -107,7 +107,8 @@ def test_releases_in_use_stay(tmp_path: Path, keep: int) -> None:
     for name in ("oldest", "older", "old", "served", ".partial-x"):
         (root / name).mkdir()
         time.sleep(0.02)
-    result = run("tree_pruned", paths=[str(root), str(tmp_path / "absent")], current=str(tmp_path / "current"), in_use=["oldest"], keep=keep)
+    paths = [str(root), str(tmp_path / "absent")]
+    result = run("tree_pruned", paths=paths, current=str(tmp_path / "current"), in_use=["oldest"], keep=keep)
     # A delivery that was begun a moment ago may still be under way.
     left = {"oldest", "served", ".partial-x", *["old", "older"][:keep]}
     assert {path.name for path in root.iterdir()} == left
