@@ -199,6 +199,6 @@ def test_environment_files_are_read_back_as_written() -> None:
     source = random.Random(1)
     letters = "ab \"'\\$`#=;%{}!\t\n\u00e4\u4e2d"
     values = ["", " ", "\\", '"', "$HOME", "`id`", "a\\\"b", "#", "x=y", "\\n", "\n", "a\n\nb", "\\\n"]
-    values += ["".join(source.choices(letters, k=source.randint(0, 12))) for _ in range(2000)]
+    values += ["".join(source.choices(letters, k=source.randint(0, 12))) for _number in range(2000)]
     variables = {f"V{number}": value for number, value in enumerate(values)}
     assert _environment_file.parse(_environment_file.render(variables)) == variables
