@@ -172,12 +172,12 @@ def plan(
     secrets: dict[str, str],
     render_unit: Any,
 ) -> dict[str, Any]:
-    """Return what a host gets: ``files`` to write and ``units`` to run, each unit with its digest.
+    """Return what a host gets: ``files`` to write, ``secrets``, the text of some of them, and ``units`` with digests.
 
     ``render_unit`` turns the context of one component into the text of its unit.
     """
     cfg = render_cfg(settings(deployment))
-    files, units = [], []
+    files, units, secret_texts = [], [], {}
     for name in host_components:
         variables = _environment_file.render(environment(name, components, deployment, secrets))
         context = {
@@ -191,10 +191,11 @@ def plan(
         mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"]],
                       secrets["fernet_key"])
         environment_path = "{}/environment/{}".format(deployment["config_dir"], name)
-        files.append({"path": environment_path, "secret_content": variables, "mode": "0600"})
+        files.append({"path": environment_path, "secret": True, "mode": "0600"})
+        secret_texts[environment_path] = variables
         files.append({"path": f"/etc/systemd/system/airflow-{name}.service", "mode": "0644",
                       "content": render_unit({**context, "digest": mark})})
         units.append({"component": name, "digest": mark, "job": components[name]["job"]})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})
-    return {"files": files, "units": units}
+    return {"files": files, "secrets": secret_texts, "units": units}

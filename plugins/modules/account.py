@@ -44,9 +44,12 @@ options:
         description: Role of the FAB auth manager.
         type: str
         default: Admin
-      password:
-        description: Password. Without one a random password is set and forgotten, so that nobody can log in with it.
-        type: str
+  passwords:
+    description:
+      - Password by name. An account without one gets a random password that is forgotten at once, so that nobody can
+        log in with it.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
@@ -64,9 +67,10 @@ EXAMPLES = r"""
     accounts:
       - username: admin
         email: admin@example.com
-        password: "{{ vault_admin_password }}"
       - username: windward
         email: windward@localhost
+    passwords:
+      admin: "{{ vault_admin_password }}"
 """
 
 RETURN = r"""
@@ -107,19 +111,19 @@ def main() -> None:
         "username": {"type": "str", "required": True},
         "email": {"type": "str", "required": True},
         "role": {"type": "str", "default": "Admin"},
-        "password": {"type": "str", "no_log": True},
     }
     module = AnsibleModule(
         argument_spec={
             "release": {"type": "path", "required": True},
             "config_dir": {"type": "path", "default": "/etc/airflow"},
             "user": {"type": "str", "required": True},
+            "passwords": {"type": "dict", "default": {}, "no_log": True},
             "accounts": {"type": "list", "elements": "dict", "required": True, "options": account},
         },
         supports_check_mode=True,
     )
     release, user, accounts = module.params["release"], module.params["user"], module.params["accounts"]
-    names = [wanted["username"] for wanted in accounts]
+    names, given = [wanted["username"] for wanted in accounts], module.params["passwords"]
     if module.check_mode and not os.path.exists(os.path.join(release, "release.json")):
         module.exit_json(changed=True, created=names)
     try:
@@ -128,7 +132,8 @@ def main() -> None:
                                  release, user, variables)
         missing = [wanted for wanted in accounts if [wanted["username"]] not in present]
         if missing and not module.check_mode:
-            request = [dict(wanted, password=wanted["password"] or secrets.token_urlsafe(32)) for wanted in missing]
+            request = [dict(wanted, password=given.get(wanted["username"]) or secrets.token_urlsafe(32))
+                       for wanted in missing]
             _release.run(CREATE, release, user, variables, request, 300)
     except (_release.ReleaseError, FileNotFoundError) as error:
         module.fail_json(msg=f"The accounts could not be made: {error}")

@@ -15,7 +15,8 @@ description:
   - Files that Airflow would skip, because they do not look like DAGs, are imported as the modules that they are, so
     that an error in them is found too. Files that C(.airflowignore) names are left out.
   - A DAG must also survive serialisation, and no two files may define the same DAG.
-  - What was accepted is remembered by the digests of the DAGs and of the release, so a second run is quick.
+  - What was accepted is remembered by the digests of the DAGs and of everything that the DAG processor runs with, so
+    a second run is quick.
 options:
   path:
     description: The directory, named by its digest.
@@ -170,6 +171,15 @@ json.dump({"dag_ids": sorted(dags), "errors": errors}, open(int(sys.argv[1]), "w
 '''
 
 
+def running() -> str:
+    """Return the digest of release, configuration and environment with which the DAG processor runs."""
+    try:
+        with open("/run/airflow/dag-processor.digest", encoding="utf-8") as stream:
+            return stream.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -183,9 +193,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     path, release = module.params["path"], os.path.realpath(module.params["release"])
-    accepted = os.path.join(
-        module.params["memory"], f"{os.path.basename(path)}-{os.path.basename(release)}.json")
-    if os.path.exists(accepted):
+    accepted = os.path.join(module.params["memory"], f"{os.path.basename(path)}-{running()}.json")
+    if running() and os.path.exists(accepted):
         with open(accepted, encoding="utf-8") as stream:
             module.exit_json(changed=False, parsed=False, dag_ids=json.load(stream))
     if not os.path.isdir(path):
@@ -202,7 +211,7 @@ def main() -> None:
         module.fail_json(
             msg="The DAGs are refused, and those that are served stay:\n{}".format("\n".join(lines)),
             errors=found["errors"])
-    if not module.check_mode:
+    if running() and not module.check_mode:
         os.makedirs(module.params["memory"], mode=0o755, exist_ok=True)
         with open(accepted + ".partial", "w", encoding="utf-8") as stream:
             json.dump(found["dag_ids"], stream)

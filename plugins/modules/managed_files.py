@@ -26,9 +26,10 @@ options:
       content:
         description: The file's text. It is shown in the diff.
         type: str
-      secret_content:
-        description: The file's text, which is never shown. The diff says only that it differs.
-        type: str
+      secret:
+        description: The file's text is in O(secrets). The diff says only that it differs.
+        type: bool
+        default: false
       directory:
         description: Make a directory instead of a file.
         type: bool
@@ -45,6 +46,13 @@ options:
         description: Its mode in octal digits.
         type: str
         required: true
+  secrets:
+    description:
+      - Text by path of the files that are O(files[].secret). It is never shown and never logged.
+      - An option of its own, since Ansible logs a list as text, in which it does not recognise a secret of several
+        lines.
+    type: dict
+    default: {}
   exclusive:
     description: Shell patterns of absolute paths. A file that matches one and is not in O(files) is removed.
     type: list
@@ -67,8 +75,10 @@ EXAMPLES = r"""
         directory: true
         mode: "0700"
       - path: /etc/airflow/environment/scheduler
-        secret_content: "{{ environment_text }}"
+        secret: true
         mode: "0600"
+    secrets:
+      /etc/airflow/environment/scheduler: "{{ environment_text }}"
     exclusive:
       - /etc/airflow/environment/*
 """
@@ -143,8 +153,8 @@ def apply(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, str] | Non
     path = wanted["path"]
     uid = identity(module, wanted["owner"], pwd.getpwnam, "user")
     gid = identity(module, wanted["group"], grp.getgrnam, "group")
-    secret = wanted["secret_content"] is not None
-    text = wanted["secret_content"] if secret else wanted["content"]
+    secret = wanted["secret"]
+    text = module.params["secrets"].get(path, "") if secret else wanted["content"]
     before = None if wanted["directory"] else current(path)
     same_text = wanted["directory"] or before == text
     if same_text and not differs(path, wanted, uid, gid):
@@ -169,7 +179,7 @@ def main() -> None:
     entry = {
         "path": {"type": "path", "required": True},
         "content": {"type": "str"},
-        "secret_content": {"type": "str", "no_log": True},
+        "secret": {"type": "bool", "default": False, "no_log": False},
         "directory": {"type": "bool", "default": False},
         "owner": {"type": "str", "default": "root"},
         "group": {"type": "str", "default": "root"},
@@ -182,8 +192,8 @@ def main() -> None:
                 "elements": "dict",
                 "required": True,
                 "options": entry,
-                "mutually_exclusive": [("content", "secret_content")],
             },
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "exclusive": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,

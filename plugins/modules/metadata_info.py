@@ -83,6 +83,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils import _release
 
 
+def sentence(said: str) -> str:
+    """Return the line that names the error, which libpq goes on to explain in further lines."""
+    lines = [line.strip() for line in said.strip().splitlines()]
+    return next((line for line in reversed(lines) if "Error" in line), lines[-1])
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -99,7 +105,7 @@ def main() -> None:
         errors = _release.query("SELECT bundle_name, filename, stacktrace FROM import_error ORDER BY 1, 2", [],
                                 release, user, variables) if found else []
     except (_release.ReleaseError, FileNotFoundError, KeyError) as error:
-        module.exit_json(changed=False, available=False, reason=str(error).strip().splitlines()[-1])
+        module.exit_json(changed=False, available=False, reason=sentence(str(error)))
     module.exit_json(
         changed=False, available=True, heads=found, wanted_heads=wanted,
         import_errors=[{"bundle": bundle, "filename": filename, "message": (text or "").strip().split("\n")[-1]}

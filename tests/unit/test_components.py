@@ -173,7 +173,7 @@ def test_a_changed_secret_restarts_those_that_hold_it() -> None:
 
 def test_only_environment_files_hold_secrets() -> None:
     for entry in plan([*ALL, "worker"], executor="CeleryExecutor")["files"]:
-        if "secret_content" in entry:
+        if entry.get("secret"):
             assert entry["mode"] == "0600"
         else:
             assert not [value for value in (*SECRETS.values(), "BROKERPASS", "p%40ss") if value in entry["content"]]

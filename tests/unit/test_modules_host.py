@@ -75,9 +75,9 @@ def test_files_are_written_repaired_and_removed(tmp_path: Path) -> None:
     files: list[dict[str, Any]] = [
         {"path": str(folder), "directory": True, "mode": "0700"},
         {"path": str(plain), "content": "a\n", "mode": "0644"},
-        {"path": str(secret), "secret_content": "SECRET\n", "mode": "0600"},
+        {"path": str(secret), "secret": True, "mode": "0600"},
     ]
-    options = {"files": files, "exclusive": [f"{folder}/*"]}
+    options = {"files": files, "secrets": {str(secret): "SECRET\n"}, "exclusive": [f"{folder}/*"]}
     assert run("managed_files", check=True, **options)["changed"] and not folder.exists()
     assert len(run("managed_files", **options)["paths"]) == 3
     assert not run("managed_files", **options)["changed"]
