@@ -154,7 +154,9 @@ def apply(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, str] | Non
     uid = identity(module, wanted["owner"], pwd.getpwnam, "user")
     gid = identity(module, wanted["group"], grp.getgrnam, "group")
     secret = wanted["secret"]
-    text = module.params["secrets"].get(path, "") if secret else wanted["content"]
+    if secret and path not in module.params["secrets"]:
+        module.fail_json(msg=f"{path} is secret, but 'secrets' has no text for it. It was left as it is.")
+    text = module.params["secrets"][path] if secret else wanted["content"]
     before = None if wanted["directory"] else current(path)
     same_text = wanted["directory"] or before == text
     if same_text and not differs(path, wanted, uid, gid):

@@ -93,6 +93,14 @@ def test_files_are_written_repaired_and_removed(tmp_path: Path) -> None:
     assert not stale.exists() and secret.read_text() == "SECRET\n" and stat.S_IMODE(plain.stat().st_mode) == 0o644
 
 
+@needs_root
+def test_a_secret_without_a_text_is_no_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("KEPT\n")
+    assert "has no text" in run("managed_files", files=[{"path": str(path), "secret": True, "mode": "0600"}])["msg"]
+    assert path.read_text() == "KEPT\n"
+
+
 def test_an_unknown_owner_is_told(tmp_path: Path) -> None:
     entry = {"path": str(tmp_path / "x"), "content": "", "mode": "0644", "owner": "nobody-of-this-name"}
     assert "nobody-of-this-name" in run("managed_files", files=[entry])["msg"]
