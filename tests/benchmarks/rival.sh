@@ -6,7 +6,7 @@ sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends p
 unset PYTHONDONTWRITEBYTECODE
 started=$(date +%s.%N)
 python3 -m venv ~/uv && ~/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
-export UV_CACHE_DIR=/var/cache/airflow/uv UV_LINK_MODE=copy
+export UV_CACHE_DIR=/var/cache/airflow/uv UV_LINK_MODE=copy UV_SYSTEM_CERTS=true
 sudo chmod -R a+rwX /var/cache/airflow/uv
 ~/uv/bin/uv venv --quiet ~/airflow-venv
 ~/uv/bin/uv pip install --quiet --python ~/airflow-venv/bin/python --exclude-newer "$2" \
