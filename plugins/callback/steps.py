@@ -50,6 +50,6 @@ class CallbackModule(CallbackBase):
         self._turn("")
         if len(self.steps) > 1:
             self._display.banner("STEPS")
-            for step, seconds in self.steps.items():
+            for step, seconds in sorted(self.steps.items()):
                 self._display.display(f"{step:<30} {seconds:6.1f} s")
             self._display.display(f"{'together':<30} {sum(self.steps.values()):6.1f} s")

@@ -89,6 +89,7 @@ errors:
       type: str
 """
 
+import hashlib
 import json
 import os
 
@@ -171,13 +172,11 @@ json.dump({"dag_ids": sorted(dags), "errors": errors}, open(int(sys.argv[1]), "w
 '''
 
 
-def running() -> str:
-    """Return the digest of release, configuration and environment with which the DAG processor runs."""
-    try:
-        with open("/run/airflow/dag-processor.digest", encoding="utf-8") as stream:
-            return stream.read().strip()
-    except FileNotFoundError:
-        return ""
+def context(release: str, config_dir: str, variables: dict[str, str]) -> str:
+    """Return a digest of all that a parse depends on besides the DAGs; among it are keys that nobody can guess."""
+    with open(os.path.join(config_dir, "airflow.cfg"), encoding="utf-8") as stream:
+        parts = [release, stream.read(), json.dumps(variables, sort_keys=True)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 def main() -> None:
@@ -193,8 +192,17 @@ def main() -> None:
         supports_check_mode=True,
     )
     path, release = module.params["path"], os.path.realpath(module.params["release"])
-    accepted = os.path.join(module.params["memory"], f"{os.path.basename(path)}-{running()}.json")
-    if running() and os.path.exists(accepted):
+    config_dir = module.params["config_dir"]
+    try:
+        variables = _release.environment(config_dir, "dag-processor")
+        mark = context(release, config_dir, variables)
+        os.stat(release)
+    except FileNotFoundError as error:
+        if module.check_mode:
+            module.exit_json(changed=False, parsed=False, dag_ids=[], msg=f"Nothing can parse the DAGs yet: {error}")
+        module.fail_json(msg=f"The DAGs could not be parsed: {error}")
+    accepted = os.path.join(module.params["memory"], f"{os.path.basename(path)}-{mark}.json")
+    if os.path.exists(accepted):
         with open(accepted, encoding="utf-8") as stream:
             module.exit_json(changed=False, parsed=False, dag_ids=json.load(stream))
     if not os.path.isdir(path):
@@ -202,16 +210,15 @@ def main() -> None:
             module.exit_json(changed=False, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
         module.fail_json(msg=f"There is no DAG release {path}.")
     try:
-        variables = _release.environment(module.params["config_dir"], "dag-processor")
         found = _release.run(PARSE, release, module.params["user"], variables, path, module.params["timeout"])
-    except (_release.ReleaseError, FileNotFoundError) as error:
+    except _release.ReleaseError as error:
         module.fail_json(msg=f"The DAGs could not be parsed: {error}")
     if found["errors"]:
         lines = ["{file}:{line}: {message}".format(**error) for error in found["errors"]]
         module.fail_json(
             msg="The DAGs are refused, and those that are served stay:\n{}".format("\n".join(lines)),
             errors=found["errors"])
-    if running() and not module.check_mode:
+    if not module.check_mode:
         os.makedirs(module.params["memory"], mode=0o755, exist_ok=True)
         with open(accepted + ".partial", "w", encoding="utf-8") as stream:
             json.dump(found["dag_ids"], stream)

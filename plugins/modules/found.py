@@ -70,14 +70,18 @@ found:
     release: {path: /opt/airflow/releases/3.3.2-0f3a, airflow: 3.3.2}
     postgresql: [15/main]
     packages: [ca-certificates, python3-venv]
+    users:
+      - {name: airflow, group: airflow, home: /var/lib/airflow/control, shell: /usr/sbin/nologin}
     units: [airflow-scheduler.service]
     time: 1795168800.5
     clock_skew: 0.0
 """
 
+import grp
 import json
 import os
 import platform
+import pwd
 import re
 import time
 from pathlib import Path
@@ -177,6 +181,16 @@ def packages() -> list[str]:
     return sorted(re.findall(r"^Package: (\S+)\nStatus: \S+ ok installed$", status, re.MULTILINE))
 
 
+def users() -> list[dict[str, str]]:
+    """The accounts of the host; a group without a name is given by its number."""
+    names = {group.gr_gid: group.gr_name for group in grp.getgrall()}
+    return [
+        {"name": user.pw_name, "group": names.get(user.pw_gid, str(user.pw_gid)), "home": user.pw_dir,
+         "shell": user.pw_shell}
+        for user in pwd.getpwall()
+    ]
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -203,6 +217,7 @@ def main() -> None:
             "release": release(given["install_dir"]) if given["install_dir"] else {},
             "postgresql": sorted("/".join(path.parts[-2:]) for path in Path("/etc/postgresql").glob("*/*")),
             "packages": packages(),
+            "users": users(),
             "units": sorted(path.name for path in Path("/etc/systemd/system").glob("airflow-*.service")),
             "time": time.time(),
         },

@@ -77,10 +77,15 @@ trees:
     present:
       description: Whether it is on the host. V(false) only in check mode.
       type: bool
+    beside:
+      description: Names of what else is in its directory and not in O(trees).
+      type: list
+      elements: str
   sample:
     - path: /var/lib/airflow/dags/releases/0f5c1c9a4f2b0f5c1c9a4f2b
       digest: 0f5c1c9a4f2b0f5c1c9a4f2b
       present: true
+      beside: [9a4f2b0f5c1c9a4f2b0f5c1c]
 """
 
 import grp
@@ -112,6 +117,11 @@ def deliver(module: AnsibleModule, tree: dict[str, str], group: str) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def beside(dest: str, digests: set[str]) -> list[str]:
+    """Return the names in a directory of releases that are none of ``digests``."""
+    return sorted(set(os.listdir(dest)) - digests) if os.path.isdir(dest) else []
+
+
 def main() -> None:
     tree = {
         "name": {"type": "str"},
@@ -128,6 +138,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     changed, result = False, []
+    digests = {wanted["digest"] for wanted in module.params["trees"]}
     for wanted in module.params["trees"]:
         if not wanted["digest"]:
             module.fail_json(msg="This module is run by its action plugin, which computes the digest of 'src'.")
@@ -136,7 +147,8 @@ def main() -> None:
             changed = True
             if wanted["archive"] and not module.check_mode:
                 deliver(module, wanted, module.params["group"])
-        result.append({"path": path, "digest": wanted["digest"], "present": os.path.isdir(path)})
+        result.append({"path": path, "digest": wanted["digest"], "present": os.path.isdir(path),
+                       "beside": beside(wanted["dest"], digests)})
     module.exit_json(changed=changed, trees=result)
 
 

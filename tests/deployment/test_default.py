@@ -99,6 +99,19 @@ def test_broken_dags_are_refused_and_the_old_ones_stay(vm: Deployment, dags: Pat
         assert api.get("/api/v2/dags/example_dag")["bundle_version"] == before
 
 
+def test_a_configuration_that_breaks_the_dags_is_refused_before_it_runs(vm: Deployment, dags: Path) -> None:
+    (dags / "asks.py").write_text(
+        "import os\nfrom airflow.sdk import DAG\nif 'BREAK' in os.environ:\n    raise RuntimeError('no')\nDAG('asks')\n"
+    )
+    deploy(vm, "--tags", "dags", airflow_dags=str(dags))
+    pids = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
+    run = vm.play("site.yml", airflow_dags=str(dags), airflow_environment={"BREAK": "1"})
+    assert run.code == 2
+    assert "asks.py:4: RuntimeError: no" in run.failures[0]
+    assert vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}") == pids
+    assert deploy(vm).restarted() == []
+
+
 def test_a_dag_run_keeps_its_release_and_a_former_one_comes_back(vm: Deployment, dags: Path) -> None:
     (dags / "slow.py").write_text(SLOW)
     (dags / "answer.py").write_text("ANSWER = 'one'\n")

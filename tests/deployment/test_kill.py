@@ -16,7 +16,7 @@ from deployment import PLAIN, ROOT, Deployment, deploy
 # A task at whose beginning the clock starts, and the seconds until the kill.
 MOMENTS = [
     ("Make the databases", 0.5),
-    ("Build the release", 12.0),
+    ("Begin to build the release", 12.0),
     ("Write configuration, environments and units", 0.3),
     ("Migrate the metadata database", 2.0),
     ("Run the components", 2.0),
