@@ -117,6 +117,28 @@ def test_check_mode_on_nothing_tells_and_makes_nothing() -> None:
     assert traces() == []
 
 
+def test_check_of_the_site_ends_well_when_its_vms_are_yet_to_be_made(tmp_path: Path) -> None:
+    """On a bridge of its own, so it can be seen that not even that is made."""
+    addresses = {"wwtest-a": "10.221.0.11", "wwtest-b": "10.221.0.12"}
+    vms = {name: {"ansible_host": address, "airflow_local_vm": {}} for name, address in addresses.items()}
+    where = {"airflow_local_vm_network": "10.221.0.0/24", "airflow_local_vm_bridge": "wwtest1"}
+    groups = {"airflow_postgresql": "wwtest-b"} | dict.fromkeys(
+        ("airflow_api_server", "airflow_scheduler", "airflow_dag_processor", "airflow_triggerer"), "wwtest-a"
+    )
+    children = {group: {"hosts": {name: None}} for group, name in groups.items()}
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"airflow": {"hosts": vms, "vars": where, "children": children}}))
+    done = subprocess.run(
+        ["ansible-playbook", "site.yml", "-i", str(inventory), "--check"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}, timeout=120, check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Would be made or started first: wwtest-a, wwtest-b." in done.stdout
+    assert done.stdout.count("unreachable=0") == 2
+    assert "7 verify" in done.stdout
+    assert traces() == []
+
+
 def test_two_vms_come_up() -> None:
     result = bring(A, B)
     assert steps(result) == {"wwtest-a": ["create", "start", "forward"], "wwtest-b": ["create", "start"]}
