@@ -65,3 +65,12 @@ notes:
   - The module needs nothing but Python 3.9 or newer on the host where it runs.
   - Proxies are taken from the environment variables E(http_proxy), E(https_proxy) and E(no_proxy).
 """
+
+    # Modules that wait, with looks() of module_utils/_module.py.
+    INTERVAL = r"""
+options:
+  interval:
+    description: The longest pause between two looks while waiting, in seconds.
+    type: float
+    default: 5.0
+"""

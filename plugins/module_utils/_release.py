@@ -16,6 +16,13 @@ from typing import Any
 
 from . import _environment_file
 
+# Documented in doc_fragments/release.py.
+OPTIONS: dict[str, Any] = {
+    "release": {"type": "path", "required": True},
+    "config_dir": {"type": "path", "default": "/etc/airflow"},
+    "user": {"type": "str", "required": True},
+}
+
 # Imports nothing of Airflow, so it answers in a quarter of a second. libpq reads the URL that SQLAlchemy reads.
 _QUERY = """
 import json, os, sys

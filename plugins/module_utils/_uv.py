@@ -15,6 +15,7 @@ from typing import Any
 
 CACHE = "/var/cache/airflow/uv"
 
+# Documented in doc_fragments/release.py.
 OPTIONS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
     "lock": {"type": "path", "required": True},

@@ -13,19 +13,10 @@ description:
   - Makes users of the FAB auth manager with the release's own code, in the metadata database.
   - An account that is there is left as it is. Its password is never changed.
   - Passwords reach Airflow by a pipe, never on a command line.
+  - Uses the environment of the api-server.
+extends_documentation_fragment:
+  - windward.airflow.release
 options:
-  release:
-    description: Directory of the release.
-    type: path
-    required: true
-  config_dir:
-    description: Directory of the environment files. That of the api-server is used.
-    type: path
-    default: /etc/airflow
-  user:
-    description: Unix user that runs Airflow's code.
-    type: str
-    required: true
   accounts:
     description: The accounts.
     type: list
@@ -114,9 +105,7 @@ def main() -> None:
     }
     module = AnsibleModule(
         argument_spec={
-            "release": {"type": "path", "required": True},
-            "config_dir": {"type": "path", "default": "/etc/airflow"},
-            "user": {"type": "str", "required": True},
+            **_release.OPTIONS,
             "passwords": {"type": "dict", "default": {}, "no_log": True},
             "accounts": {"type": "list", "elements": "dict", "required": True, "options": account},
         },

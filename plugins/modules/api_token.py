@@ -13,19 +13,9 @@ description:
   - Signs a token for an account of the FAB auth manager with the JWT secret of this host's api-server. No password is
     needed, so it keeps working when a person changes one, and when log-in moves to LDAP or OAuth.
   - The result holds the token, so a task that uses this module needs C(no_log=true).
+extends_documentation_fragment:
+  - windward.airflow.release
 options:
-  release:
-    description: Directory of the release.
-    type: path
-    required: true
-  config_dir:
-    description: Directory of the environment files. That of the api-server is used.
-    type: path
-    default: /etc/airflow
-  user:
-    description: Unix user that asks the metadata database for the account.
-    type: str
-    required: true
   username:
     description: The account.
     type: str
@@ -103,9 +93,7 @@ def sign(claims: dict[str, object], key: str) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "release": {"type": "path", "required": True},
-            "config_dir": {"type": "path", "default": "/etc/airflow"},
-            "user": {"type": "str", "required": True},
+            **_release.OPTIONS,
             "username": {"type": "str", "required": True},
             "lifetime": {"type": "int", "default": 3600},
             "audience": {"type": "str", "default": "apache-airflow"},

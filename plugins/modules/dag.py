@@ -14,6 +14,7 @@ description:
 author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
+  - windward.airflow.api.interval
   - windward.airflow.attributes
 attributes:
   check_mode:
@@ -33,10 +34,6 @@ options:
     description: For how many seconds to wait until Airflow serves all of the DAGs.
     type: float
     default: 0.0
-  interval:
-    description: The longest pause between two looks while waiting, in seconds.
-    type: float
-    default: 5.0
 seealso:
   - module: windward.airflow.dag_run
   - module: windward.airflow.dag_release

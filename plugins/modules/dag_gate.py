@@ -17,22 +17,12 @@ description:
   - A DAG must also survive serialisation, and no two files may define the same DAG.
   - What was accepted is remembered by the digests of the DAGs and of everything that the DAG processor runs with, so
     a second run is quick.
+extends_documentation_fragment:
+  - windward.airflow.release
 options:
   path:
     description: The directory, named by its digest.
     type: path
-    required: true
-  release:
-    description: Directory of the release.
-    type: path
-    required: true
-  config_dir:
-    description: Directory of the environment files. That of the DAG processor is used.
-    type: path
-    default: /etc/airflow
-  user:
-    description: User that runs DAG code.
-    type: str
     required: true
   memory:
     description: Directory, writable by root only, in which acceptances are kept.
@@ -183,9 +173,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "release": {"type": "path", "required": True},
-            "config_dir": {"type": "path", "default": "/etc/airflow"},
-            "user": {"type": "str", "required": True},
+            **_release.OPTIONS,
             "memory": {"type": "path", "required": True},
             "timeout": {"type": "int", "default": 600},
         },

@@ -16,6 +16,7 @@ description:
 author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
+  - windward.airflow.api.interval
   - windward.airflow.attributes
 attributes:
   check_mode:
@@ -55,10 +56,6 @@ options:
     description: For how many seconds to wait. The run goes on when time is up.
     type: float
     default: 3600.0
-  interval:
-    description: The longest pause between two looks while waiting, in seconds.
-    type: float
-    default: 5.0
   log_tasks:
     description: The tasks whose logs are to be returned once the run has ended.
     type: list

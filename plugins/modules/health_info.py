@@ -16,6 +16,7 @@ description:
 author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
+  - windward.airflow.api.interval
   - windward.airflow.attributes.info
 options:
   components:
@@ -38,10 +39,6 @@ options:
     description: For how many seconds to wait until the components are healthy.
     type: float
     default: 0.0
-  interval:
-    description: The longest pause between two looks while waiting, in seconds.
-    type: float
-    default: 5.0
 notes:
   - O(api_retry_timeout) has no meaning here; O(timeout) says how long to wait.
 """

@@ -13,6 +13,9 @@ description:
   - Compares the migration heads of the database (Airflow's own and those of the FAB provider) with those of the release
     and migrates when they differ, with the release's own code.
   - A database that a newer release migrated is refused.
+  - Uses the environment of the api-server, else that of the scheduler.
+extends_documentation_fragment:
+  - windward.airflow.release
 options:
   state:
     description:
@@ -20,18 +23,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  release:
-    description: Directory of the release.
-    type: path
-    required: true
-  config_dir:
-    description: Directory of the environment files. That of the api-server is used, else that of the scheduler.
-    type: path
-    default: /etc/airflow
-  user:
-    description: User that runs the migration.
-    type: str
-    required: true
   timeout:
     description: Seconds that the migration may take.
     type: int
@@ -92,9 +83,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "release": {"type": "path", "required": True},
-            "config_dir": {"type": "path", "default": "/etc/airflow"},
-            "user": {"type": "str", "required": True},
+            **_release.OPTIONS,
             "timeout": {"type": "int", "default": 3600},
         },
         supports_check_mode=True,

@@ -13,19 +13,9 @@ description:
   - Reads migration heads and import errors from the metadata database with the release's driver, so it also tells about
     a deployment whose api-server is down.
   - A database that can't be read is an answer, not an error.
-options:
-  release:
-    description: Directory of the release.
-    type: path
-    required: true
-  config_dir:
-    description: Directory of the environment files. That of the api-server is used, else that of the scheduler.
-    type: path
-    default: /etc/airflow
-  user:
-    description: Unix user that asks.
-    type: str
-    required: true
+  - Uses the environment of the api-server, else that of the scheduler.
+extends_documentation_fragment:
+  - windward.airflow.release
 attributes:
   check_mode:
     support: full
@@ -91,11 +81,7 @@ def sentence(said: str) -> str:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "release": {"type": "path", "required": True},
-            "config_dir": {"type": "path", "default": "/etc/airflow"},
-            "user": {"type": "str", "required": True},
-        },
+        argument_spec=_release.OPTIONS,
         supports_check_mode=True,
     )
     release, user = os.path.realpath(module.params["release"]), module.params["user"]

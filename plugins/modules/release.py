@@ -15,38 +15,13 @@ description:
   - The installer is C(uv), itself installed from a pinned wheel. Every requirement is checked against its hash.
   - "The test imports the executor, the FAB auth manager and every installed provider, since an environment that
     resolves can still be broken: U(https://github.com/apache/airflow/issues)."
+extends_documentation_fragment:
+  - windward.airflow.release.install
 options:
-  root:
-    description: Directory that holds C(releases/), C(uv/) and the link C(current).
-    type: path
-    required: true
   version:
     description: Version of Airflow.
     type: str
     required: true
-  lock:
-    description:
-      - File on the host with the requirements and their hashes, in pip's format.
-      - Its path names its content, as M(windward.airflow.tree) and M(windward.airflow.requirements_lock) name theirs.
-        The release's name is made from the path.
-    type: path
-    required: true
-  uv_lock:
-    description: File on the host with the requirement of C(uv) and its hashes. Its path names its content, too.
-    type: path
-    required: true
-  python:
-    description: Interpreter that the release is built on.
-    type: path
-    default: /usr/bin/python3
-  index_url:
-    description: Python package index. Its URL may hold a password.
-    type: str
-    default: https://pypi.org/simple
-  environment:
-    description: Environment of the downloads, for example proxies. It may hold a password.
-    type: dict
-    default: {}
   keep:
     description: How many releases stay, the one that O(root)C(/current) points to and this one included.
     type: int

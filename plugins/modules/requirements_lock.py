@@ -12,36 +12,14 @@ author: Windward contributors (@windward)
 description:
   - Resolves the requirements together with Airflow's own, none of which may move, and writes the result with hashes.
   - The result is kept on the host by the digest of its inputs, so that the same declaration gives the same lock later.
+extends_documentation_fragment:
+  - windward.airflow.release.install
 options:
-  root:
-    description: Directory that holds C(locks/) and C(uv/).
-    type: path
-    required: true
   requirements:
     description: The users' requirements (PEP 508).
     type: list
     elements: str
     required: true
-  lock:
-    description: File on the host with Airflow's requirements and their hashes. Its path names its content.
-    type: path
-    required: true
-  uv_lock:
-    description: File on the host with the requirement of C(uv) and its hashes. Its path names its content, too.
-    type: path
-    required: true
-  python:
-    description: Interpreter that the release is built on.
-    type: path
-    default: /usr/bin/python3
-  index_url:
-    description: Python package index. Its URL may hold a password.
-    type: str
-    default: https://pypi.org/simple
-  environment:
-    description: Environment of the downloads, for example proxies. It may hold a password.
-    type: dict
-    default: {}
 attributes:
   check_mode:
     support: partial
