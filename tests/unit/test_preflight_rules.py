@@ -191,6 +191,11 @@ REFUSED = [
     row("weak_password", "is a well-known password", {"airflow_admin_password": "airflowairflow"}),
     row("weak_password", "is a well-known password", {"airflow_admin_password": "Airflow-2026!!"}),
     row("weak_password", "is a well-known password", {"airflow_admin_password": "ChangeMe-12345"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "P@ssw0rd!2026"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "4dm1n1$tr4t0r"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "L3+M3In-L3+M3In"}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "p.a.s.s.w.o.r.d."}),
+    row("weak_password", "is a well-known password", {"airflow_admin_password": "A!rf|0w#Sup3r5ecre7"}),
     row("weak_password", "is a well-known password", {"airflow_admin_password": "ababababababab"}),
     row("weak_password", "is a well-known password", {"airflow_admin_password": "123456789012"}),
     row(
@@ -589,6 +594,8 @@ ACCEPTED = [
     },
     {"airflow_fernet_key": f"{FERNET},{OTHER_FERNET}", "airflow_jwt_secret": LONG, "airflow_api_secret_key": LONGER},
     {"airflow_admin_password": "correct horse battery staple"},
+    {"airflow_admin_password": "P@ssw0rd-0f-2-z3bras"},
+    {"airflow_admin_password": "тринадцать лун"},
     {
         "airflow_requirements": [
             "apache-airflow==3.3.2",

@@ -22,6 +22,11 @@ WORDS = (
     "administrator|admin|airflow|apache|change|default|hello|it|letmein|login|me|my|passwd|password|pass|please|postgres"
     "|qwertyuiop|qwerty|root|secret|super|test|the|this|user|welcome"
 )
+# Signs and digits that stand for letters: neither is `P@ssw0rd` better.
+LOOKALIKES = {"a": "4@", "b": "8", "e": "3", "g": "9", "i": "1!|", "l": "1!|", "o": "0", "s": "5$", "t": "7+"}
+SPELLINGS = [
+    re.compile("".join(f"[{letter}{LOOKALIKES.get(letter, '')}]" for letter in word)) for word in WORDS.split("|")
+]
 GENERATED = "; empty means that one is generated"
 
 
@@ -57,14 +62,14 @@ def equal_secrets(host: Host) -> Iterator[Finding]:
 def weak_password(host: Host) -> Iterator[Finding]:
     """`airflow_admin_password` is long, not well known and not the user's name."""
     password = host["airflow_admin_password"]
-    letters = re.sub(r"[^a-z]", "", password.lower())
     if not password:
         return
     if len(password) < 12:
         yield host.refuse("airflow_admin_password", f"has fewer than 12 characters{GENERATED}")
     if password.lower() == host["airflow_admin_username"].lower():
         yield host.refuse("airflow_admin_password", f"is the user's name{GENERATED}")
-    if re.fullmatch(f"({WORDS})*", letters) or len(set(password)) < 6 or password in "1234567890" * 9:
+    letters = re.sub(r"[\W\d_]", "", password.lower())
+    if _well_known(password.lower()) or _well_known(letters) or len(set(password)) < 6:
         yield host.refuse("airflow_admin_password", f"is a well-known password or little more{GENERATED}")
 
 
@@ -96,6 +101,16 @@ def admin(host: Host) -> Iterator[Finding]:
         )
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", host["airflow_admin_email"]):
         yield host.refuse("airflow_admin_email", "is no e-mail address")
+
+
+def _well_known(text: str) -> bool:
+    """Tell whether a text is but words of the list, each letter or a sign that looks like it, and other signs."""
+    reached = {0}
+    for place in range(len(text)):
+        if place in reached:
+            reached |= {place + 1} if not text[place].isalpha() else set()
+            reached |= {found.end() for spelling in SPELLINGS if (found := spelling.match(text, place))}
+    return len(text) in reached
 
 
 def _not_fernet(key: str) -> str:
