@@ -60,7 +60,9 @@ def component_rows(hosts: dict[str, Any], health: dict[str, Any], problems: list
             age = told.get("heartbeat_age")
             heartbeat = "" if age is None else f"{age:.0f} s ago"
             if component["state"] != "active":
-                problems.append(f"{host}: {name} is {component['state']} since {component['since'] or 'ever'}.")
+                # Of a unit that is absent, or was not started yet, systemd knows no time.
+                since = f" since {component['since']}" if component["since"] else ""
+                problems.append(f"{host}: {name} is {component['state']}{since}.")
             rows.append((host, name, component["state"], component["since"], str(component["restarts"]), heartbeat))
     return rows
 

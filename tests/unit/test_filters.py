@@ -10,6 +10,7 @@ from ansible_collections.windward.airflow.plugins.filter.addresses import addres
 from ansible_collections.windward.airflow.plugins.filter.agreed_secrets import agreed_secrets
 from ansible_collections.windward.airflow.plugins.filter.deployed import deployed
 from ansible_collections.windward.airflow.plugins.filter.secret_readers import secret_readers
+from ansible_collections.windward.airflow.plugins.filter.status_table import status_table
 
 
 def test_addresses() -> None:
@@ -61,3 +62,16 @@ def test_what_is_deployed_leaves_out_what_changes_by_itself() -> None:
         "components": {"b": {"digest": "2", "since": "now"}, "a": {"digest": "1", "since": "then"}},
     }
     assert deployed(looked) == ["r", "d", "a=1", "b=2"]
+
+
+def test_status_names_a_time_only_where_systemd_knows_one() -> None:
+    def component(state: str, since: str) -> dict:
+        return {"state": state, "since": since, "restarts": 0}
+
+    looked = {
+        "components": {"a": component("inactive", "Sat 2026-11-21 10:00:00 UTC"), "b": component("absent", "")},
+        "release": "r", "dags_release": "", "free_mb": {}, "secrets_age_days": None,
+    }
+    told = status_table({"h": looked}, {"metadata": {"available": True, "heads": {}, "wanted_heads": {},
+                                                     "import_errors": []}})
+    assert told["problems"] == ["h: a is inactive since Sat 2026-11-21 10:00:00 UTC.", "h: b is absent."]
