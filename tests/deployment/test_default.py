@@ -233,18 +233,30 @@ def test_cleanup_asks(vm: Deployment, tags: list[str]) -> None:
 
 
 def test_cleanup_removes_what_was_made_and_it_can_be_made_again(vm: Deployment) -> None:
+    """Somebody else's database has the name of the one for results; later, one has that of the metadata."""
+    psql = "cd / && sudo -u postgres psql -Atq"
+    vm.shell(f"{psql} -c 'create role airflow_results' -c 'create database airflow_results owner airflow_results'")
     run = vm.play("playbooks/cleanup.yml", "--skip-tags", "machines", airflow_confirm="airflow")
     assert run.code == 0, run.failures
-    left = vm.shell("""
+    said = [result["msg"] for _task, _host, result in run.results("Say what others made")]
+    assert ["database airflow_results, role airflow_results" in message for message in said] == [True]
+    left = vm.shell(f"""
 ls -d /opt/airflow /etc/airflow /var/lib/airflow /var/log/airflow /usr/local/sbin/airflow /etc/systemd/system/airflow* \
   /etc/tmpfiles.d/airflow.conf /etc/systemd/journald@airflow.conf 2> /dev/null
 getent passwd airflow airflow-dag
 getent group airflow
-cd / && sudo -u postgres psql -Atc "select datname from pg_database where datname like 'airflow%'"
+{psql} -c "select datname from pg_database where datname like 'airflow%'"
+{psql} -c "select 'role', rolname from pg_roles where rolname like 'airflow%'"
 pgrep --list-full --full airflow/
 true""")
-    assert left == ""
+    assert left == "airflow_results\nrole|airflow_results\n"
     again = vm.play("playbooks/cleanup.yml", "--skip-tags", "machines", airflow_confirm="airflow")
     assert (again.code, again.changed) == (0, []), again.failures
+    vm.shell(f"{psql} -c 'create database airflow'")
     deploy(vm)
     assert deploy(vm).changed == []
+    ours = vm.shell(f"""
+{psql} -c "select datname from pg_database where shobj_description(oid, 'pg_database') like 'Made by windward%'"
+{psql} -c "select 'role', rolname from pg_roles where shobj_description(oid, 'pg_authid') like 'Made by windward%'"
+""")
+    assert ours == "role|airflow\n", "what was there before is used without the mark"
