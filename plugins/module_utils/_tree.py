@@ -36,7 +36,10 @@ def entries(root: str) -> list[tuple[str, str]]:
             if os.path.islink(path):
                 target = os.path.realpath(path)
                 if os.path.isabs(os.readlink(path)) or not target.startswith(os.path.realpath(root) + os.sep):
-                    raise TreeError(f"{path} is a link that leaves the directory")
+                    raise TreeError(
+                        f"{path} is a link to {os.readlink(path)}: a link must be relative and lead to something below "
+                        f"{root}, put a copy in its place"
+                    )
             elif not os.path.isfile(path):
                 raise TreeError(f"{path} is neither a file, a directory nor a link")
             found.append((relative, path))
