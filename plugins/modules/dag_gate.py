@@ -14,7 +14,8 @@ description:
     each in a process of its own. Errors are reported with file, line and message, and fail the task.
   - Files that Airflow would skip, because they do not look like DAGs, are imported as the modules that they are, so
     that an error in them is found too. Files that C(.airflowignore) names are left out.
-  - A DAG must also survive serialisation, and no two files may define the same DAG.
+  - A DAG must also survive serialisation, and no two files may define the same DAG. A plugin that can't be loaded, of
+    which Airflow only tells its journal, is an error too.
   - What was accepted is remembered by the digests of the DAGs and of everything that the DAG processor runs with, so
     a second run is quick.
 extends_documentation_fragment:
@@ -69,7 +70,7 @@ errors:
   returned: failure
   contains:
     file:
-      description: Path below the directory.
+      description: Path below the directory. That of a plugin is absolute.
       type: str
     line:
       description: Line, or 0 where there is none.
@@ -135,23 +136,39 @@ def work(action, path, pipe):
     except BaseException:
         pipe.send(([], [failed(traceback.format_exc(), os.path.relpath(path, root))]))
 
-registry = get_importer_registry()
-looks = set(registry.list_dag_files(root, True))
-every = sorted(set(registry.list_dag_files(root, False)) | looks)
 fork = multiprocessing.get_context("fork")
-dags, errors = {}, []
-for path in every:
-    relative = os.path.relpath(path, root)
+
+def ask(action, path):
+    """What an action says in a process of its own."""
     ours, theirs = fork.Pipe(False)
-    child = fork.Process(target=work, args=(parse if path in looks else load, path, theirs))
+    child = fork.Process(target=work, args=(action, path, theirs))
     child.start()
     theirs.close()
     try:
-        ids, wrong = ours.recv()
+        said = ours.recv()
     except EOFError:
         child.join()
-        ids, wrong = [], [{"file": relative, "line": 0, "message": "the parser died (exit %s)" % child.exitcode}]
+        message = "the parser died (exit %s)" % child.exitcode
+        said = [], [{"file": os.path.relpath(path, root), "line": 0, "message": message}]
     child.join()
+    return said
+
+def plugins(path):
+    from airflow.plugins_manager import get_import_errors
+    told = get_import_errors().items()
+    return [], [{"file": file, "line": 0, "message": "this plugin can't be loaded: " + text} for file, text in told]
+
+registry = get_importer_registry()
+dags, errors = {}, ask(plugins, root)[1]
+try:
+    looks = set(registry.list_dag_files(root, True))
+    every = sorted(set(registry.list_dag_files(root, False)) | looks)
+except RuntimeError as error:  # Airflow takes a folder and a link to it for a loop
+    looks, every = set(), []
+    errors.append({"file": root, "line": 0, "message": str(error).replace(root + os.sep, "")})
+for path in every:
+    relative = os.path.relpath(path, root)
+    ids, wrong = ask(parse if path in looks else load, path)
     errors += wrong
     for dag_id in ids:
         if dag_id in dags:
@@ -202,7 +219,8 @@ def main() -> None:
     except _release.ReleaseError as error:
         module.fail_json(msg=f"The DAGs could not be parsed: {error}")
     if found["errors"]:
-        lines = ["{file}:{line}: {message}".format(**error) for error in found["errors"]]
+        lines = [("{file}:{line}: {message}" if error["line"] else "{file}: {message}").format(**error)
+                 for error in found["errors"]]
         module.fail_json(
             msg="The DAGs are refused, and those that are served stay:\n{}".format("\n".join(lines)),
             errors=found["errors"])

@@ -73,6 +73,7 @@ found:
     users:
       - {name: airflow, group: airflow, home: /var/lib/airflow/control, shell: /usr/sbin/nologin}
     units: [airflow-scheduler.service]
+    digests: {scheduler: 0f5c1c9a4f2b}
     time: 1795168800.5
     clock_skew: 0.0
 """
@@ -219,6 +220,7 @@ def main() -> None:
             "packages": packages(),
             "users": users(),
             "units": sorted(path.name for path in Path("/etc/systemd/system").glob("airflow-*.service")),
+            "digests": {path.stem: read(path).strip() for path in Path("/run/airflow").glob("*.digest")},
             "time": time.time(),
         },
     )

@@ -99,6 +99,27 @@ def test_broken_dags_are_refused_and_the_old_ones_stay(vm: Deployment, dags: Pat
         assert api.get("/api/v2/dags/example_dag")["bundle_version"] == before
 
 
+def test_a_folder_and_a_link_to_it_are_refused_in_a_sentence(vm: Deployment, dags: Path) -> None:
+    """Airflow takes them for a loop."""
+    (dags / "shared").mkdir()
+    (dags / "shared" / "code.py").touch()
+    (dags / "again").symlink_to("shared")
+    run = vm.play("site.yml", "--tags", "dags", airflow_dags=str(dags))
+    assert run.code == 2
+    assert "shared has appeared more than once" in run.failures[0] and "Traceback" not in run.failures[0]
+
+
+def test_a_plugin_that_cannot_be_loaded_is_refused_before_it_runs(vm: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "bad_plugin.py").write_text("import nothing_of_this_name\n")
+    pids = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
+    for _time in ("at first", "also when all is delivered already"):
+        run = vm.play("site.yml", airflow_plugins=str(tmp_path))
+        assert run.code == 2
+        assert "bad_plugin.py: this plugin can't be loaded: No module named 'nothing_of_this_name'" in run.failures[0]
+        assert vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}") == pids
+    assert deploy(vm).restarted() == []
+
+
 def test_a_configuration_that_breaks_the_dags_is_refused_before_it_runs(vm: Deployment, dags: Path) -> None:
     (dags / "asks.py").write_text(
         "import os\nfrom airflow.sdk import DAG\nif 'BREAK' in os.environ:\n    raise RuntimeError('no')\nDAG('asks')\n"
