@@ -15,6 +15,8 @@ description:
   - Nothing is remembered between tasks, so a play that was killed after it wrote a unit is completed by the next one.
   - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it.
     Units that do not run yet are all started at once.
+  - A component that runs tasks ends when they have ended, or when the time-out of its unit is over. So a restart takes
+    as long; the module then warns how long it took, and names the tasks that ran when it began.
   - The components' own journal is restarted when it is older than its configuration.
   - Ends when each component that was restarted shows a heartbeat that is newer than its restart.
 options:
@@ -77,6 +79,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+drained:
+  description: Seconds that each component took to stop, of those that took longer than a moment.
+  type: dict
+  returned: always
+  sample: {scheduler: 312.4}
 removed:
   description: Components that were removed, or would be in check mode.
   type: list
@@ -118,6 +125,14 @@ def last_words(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     return out.strip()
 
 
+def drained_warning(drained: dict[str, float], tasks: list[str]) -> str:
+    """Return what is to be said of components that let tasks end."""
+    took = ", ".join(f"{component} took {seconds:.0f} s to stop" for component, seconds in drained.items())
+    ran = f"; these ran when it began: {', '.join(tasks)}" if tasks else ""
+    return f"{took}, since it lets its tasks end first (at most airflow_drain_timeout seconds){ran}."
+
+
+MOMENT = 10  # seconds in which a component without tasks stops
 JOURNAL = "systemd-journald@airflow.service"
 JOURNAL_CONFIG = "/etc/systemd/journald@airflow.conf"
 
@@ -130,6 +145,7 @@ class Units:
         self.client = Client(module.params["api_url"], token=module.params["api_token"], timeout=5, retry_timeout=0)
         self.started: dict[str, datetime.datetime] = {}
         self.seconds: dict[str, float] = {}
+        self.drained: dict[str, float] = {}
         self.error = ""
 
     def systemctl(self, *argv: str) -> str:
@@ -158,7 +174,19 @@ class Units:
         now = datetime.datetime.now(datetime.timezone.utc)
         for unit in units:
             self.started[unit["component"]] = now
+        began = time.monotonic()
         self.systemctl("restart", *[unit_name(unit["component"]) for unit in units])
+        took = time.monotonic() - began
+        if took > MOMENT:
+            self.drained.update({unit["component"]: round(took, 1) for unit in units})
+
+    def running_tasks(self) -> list[str]:
+        """Return the tasks that run now, or nothing when the API can't tell."""
+        try:
+            found = self.client.get("/api/v2/dags/~/dagRuns/~/taskInstances", {"state": "running", "limit": 20})
+        except AirflowApiError:
+            return []
+        return ["{dag_id}.{task_id}".format(**row) for row in found["task_instances"]]
 
     def healthy(self, unit: Unit) -> bool:
         """Tell whether the component shows a sign of life that is newer than its restart."""
@@ -246,7 +274,7 @@ def main() -> None:
     )
     units, removed = module.params["units"], remove(module)
     if not units:
-        module.exit_json(changed=bool(removed), restarted=[], removed=removed, seconds={})
+        module.exit_json(changed=bool(removed), restarted=[], removed=removed, seconds={}, drained={})
     host = Units(module)
     states = host.states([unit_name(wanted["component"]) for wanted in units])
     running = {wanted["component"]: running_digest(wanted["component"])
@@ -261,7 +289,7 @@ def main() -> None:
                  "after": "".join("{component}: {digest}\n".format(**wanted) for wanted in stale)},
     }
     if module.check_mode:
-        module.exit_json(seconds={}, **result)
+        module.exit_json(seconds={}, drained={}, **result)
 
     if any(state["NeedDaemonReload"] == "yes" for state in states.values()):
         host.systemctl("daemon-reload")
@@ -273,11 +301,14 @@ def main() -> None:
     if new:
         host.restart(new)
         host.wait(new)
-    for wanted in stale:
-        if running[wanted["component"]]:
-            host.restart([wanted])
-            host.wait([wanted])
-    module.exit_json(seconds=host.seconds, **result)
+    old = [wanted for wanted in stale if running[wanted["component"]]]
+    tasks = host.running_tasks() if old else []
+    for wanted in old:
+        host.restart([wanted])
+        host.wait([wanted])
+    if host.drained:
+        module.warn(drained_warning(host.drained, tasks))
+    module.exit_json(seconds=host.seconds, drained=host.drained, **result)
 
 
 if __name__ == "__main__":

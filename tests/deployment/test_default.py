@@ -34,6 +34,16 @@ with DAG("slow", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_
         print("the answer is " + ANSWER)
     wait() >> tell()
 """
+SLEEPER = """
+import time
+from datetime import datetime
+from airflow.sdk import DAG, task
+with DAG("sleeper", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
+    @task
+    def sleep():
+        time.sleep(40)
+    sleep()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +202,25 @@ def test_a_browser_sees_the_canary_green(vm: Deployment) -> None:
     where = {"AIRFLOW_TEST_INVENTORY": str(vm.inventory), "AIRFLOW_TEST_URL": vm.url()}
     run = vm.said(["pytest", "-q", "-p", "no:cacheprovider", "tests/browser"], {**PLAIN, **where})
     assert run.code == 0, run.out[-6000:]
+
+
+def test_a_restart_says_which_tasks_it_waited_for(vm: Deployment, dags: Path) -> None:
+    (dags / "sleeper.py").write_text(SLEEPER)
+    deploy(vm, "--tags", "dags", airflow_dags=str(dags))
+    with vm.api() as api:
+        path = "/api/v2/dags/sleeper/dagRuns"
+        run = api.request("POST", path, body={"logical_date": None})
+        path = f"{path}/{quote(run['dag_run_id'])}"
+        deadline = time.monotonic() + 60
+        while api.get(f"{path}/taskInstances/sleep")["state"] != "running" and time.monotonic() < deadline:
+            time.sleep(0.5)
+        run = deploy(vm, "--tags", "airflow", airflow_dags=str(dags), airflow_drain_timeout=1802)
+        (result,) = [result for _task, _host, result in run.results("Run the components")]
+        assert list(result["drained"]) == ["scheduler"] and 10 < result["drained"]["scheduler"] < 60
+        assert "since it lets its tasks end first" in result["warnings"][0] and "sleeper.sleep" in result["warnings"][0]
+        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline + 60:
+            time.sleep(0.5)
+        assert api.get(path)["state"] == "success"
 
 
 def test_nothing_leaks(vm: Deployment) -> None:
