@@ -89,6 +89,16 @@ def test_the_matrix_of_secrets_is_that_of_the_components() -> None:
     assert told == {name: set(component["secrets"]) for name, component in built.items()}
 
 
+def test_tasks_to_start_at_are_the_first_of_their_steps() -> None:
+    files = {"machines": "airflow/tasks/found.yml", "airflow": "systemd/tasks/main.yml"}
+    files |= {role: f"{role}/tasks/main.yml" for role in ("resources", "dags", "verify")}
+    named = dict(re.findall(r"^\| \d `(\w+)`.* \| `(.+)` \|$", text(ROOT / "docs" / "operations.md"), re.MULTILINE))
+    assert named.keys() == files.keys()
+    for step, path in files.items():
+        tasks = yaml.safe_load((ROOT / "roles" / path).read_text(encoding="utf-8"))
+        assert named[step] == next(task["name"] for task in tasks if "ansible.builtin.import_tasks" not in task)
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     linked = {(ROOT / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", text(ROOT / "README.md"))}
     assert [page.name for page in PAGES if page != ROOT / "README.md" and page not in linked] == []
