@@ -58,16 +58,21 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _release
 
+# Answers with the heads that the release does not know; migrates when it knows all.
 MIGRATE = """
 import json, sys
 from airflow.utils import db
-known = json.load(sys.stdin)
+from alembic.util import CommandError
 script = db._get_script_object()
-for head in known:
-    if script.get_revision(head) is None:
-        raise SystemExit("unknown " + head)
-db.upgradedb()
-json.dump(True, open(int(sys.argv[1]), "w"))
+def known(head):
+    try:
+        return script.get_revision(head) is not None
+    except CommandError:
+        return False
+unknown = [head for head in json.load(sys.stdin) if not known(head)]
+if not unknown:
+    db.upgradedb()
+json.dump({"unknown": unknown}, open(int(sys.argv[1]), "w"))
 """
 
 
@@ -75,7 +80,7 @@ DROP = """
 import json, sys
 from airflow.utils import db
 db.resetdb(skip_init=True)
-json.dump(True, open(int(sys.argv[1]), "w"))
+json.dump({"unknown": []}, open(int(sys.argv[1]), "w"))
 """
 
 
@@ -108,7 +113,13 @@ def main() -> None:
         changed = before != wanted
         if changed and not module.check_mode:
             known = before.get("alembic_version", [])
-            _release.run(DROP if absent else MIGRATE, release, user, variables, known, module.params["timeout"])
+            program = DROP if absent else MIGRATE
+            told = _release.run(program, release, user, variables, known, module.params["timeout"])
+            if told["unknown"]:
+                module.fail_json(
+                    msg=f"The metadata database is at {', '.join(told['unknown'])}, which {release} does not know: a "
+                        "newer Airflow has migrated it, and it can't go back. Deploy that version again, or restore a "
+                        "backup. Nothing was changed in the database.")
             after = _release.heads(release, user, variables)
             if after != wanted:
                 module.fail_json(msg=f"The migration ended, but the heads are {after} instead of {wanted}.")

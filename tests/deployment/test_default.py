@@ -130,6 +130,16 @@ def test_a_plugin_that_cannot_be_loaded_is_refused_before_it_runs(vm: Deployment
     assert deploy(vm).restarted() == []
 
 
+def test_a_database_of_a_newer_release_is_refused(vm: Deployment) -> None:
+    psql = "cd / && sudo -u postgres psql -qAt airflow"
+    head = vm.shell(f"{psql} -c 'select version_num from alembic_version'").strip()
+    vm.shell(f"{psql} -c \"update alembic_version set version_num = 'fffffffffff0'\"")
+    run = vm.play("site.yml", "--tags", "airflow")
+    vm.shell(f"{psql} -c \"update alembic_version set version_num = '{head}'\"")
+    assert run.code == 2
+    assert "is at fffffffffff0, which" in run.failures[0] and "Traceback" not in run.failures[0]
+
+
 def test_a_configuration_that_breaks_the_dags_is_refused_before_it_runs(vm: Deployment, dags: Path) -> None:
     (dags / "asks.py").write_text(
         "import os\nfrom airflow.sdk import DAG\nif 'BREAK' in os.environ:\n    raise RuntimeError('no')\nDAG('asks')\n"
