@@ -60,7 +60,7 @@ lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog
 unit: venv ## Unit tests
 	$(BIN)/python tests/parts.py unit
 sanity: venv ## ansible-test sanity
-	$(BIN)/python tests/parts.py sanity
+	$(BIN)/python tests/parts.py sanity pylint
 molecule: venv ## Every test that deploys, on virtual machines of its own
 	$(BIN)/python tests/parts.py vm
 

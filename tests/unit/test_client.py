@@ -176,13 +176,16 @@ def test_retries_server_errors_ever_more_slowly(api: ScriptedApi, naps: list[flo
     assert all(step / 2 <= nap <= step for nap, step in zip(naps, (0.5, 1, 2, 4), strict=True))
 
 
-def test_gives_up_in_time_with_the_last_answer(api: ScriptedApi, naps: list[float]) -> None:
+def test_gives_up_in_time_with_the_last_answer(
+    api: ScriptedApi, naps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_client.random, "uniform", lambda _shortest, longest: longest)
     for _time in range(3):
         api.expect("GET", POOL, 503, {"detail": "migrating"})
     with pytest.raises(AirflowApiError, match="503: migrating") as error:
-        client(api, retry_timeout=2).get(POOL)
+        client(api, retry_timeout=2.5).get(POOL)
     assert error.value.status == 503
-    assert len(naps) == 2
+    assert naps == [0.5, 1]
 
 
 @pytest.mark.parametrize("hang_up", ["before", "amid"])
