@@ -137,7 +137,7 @@ def surplus(
     kind: Kind, elements: list[Mapping[str, Any]], rows: Mapping[str, Any], keep: list[str]
 ) -> Iterator[Mapping[str, Any]]:
     """Elements that delete what is there and not declared."""
-    if not elements:
+    if all(element.get("state") == "absent" for element in elements):
         raise AirflowApiError(f"purge: no {kind.listing} are declared, so all would be deleted; that is refused")
     declared = {element[kind.key] for element in elements}
     for name in rows.keys() - declared:
