@@ -290,9 +290,7 @@ def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
     fields = {k: v for k, v in a_step.wanted.items() if v is not None and (k,) not in kept}
     if mask:
         fields = {k: v for k, v in fields.items() if k in mask}
-    for key in one.kind.required:  # Airflow wants them in every body
-        if mask is None and key not in fields and key in a_step.plan.after:
-            fields[key] = a_step.plan.after[key]
+    fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}
     if fields.get("extra") is not None:
         extra = {**carried(a_step.rest), **fields["extra"]}
         for path in kept:

@@ -30,6 +30,7 @@ class Kind(Resource):
     decode: Callable[[Object], dict[str, Any]] = _as_given  # a row of the API
     encode: Callable[[Object, Object], dict[str, Any]] = lambda fields, element: dict(fields)  # for the API
     hides: Callable[[Object, str, Any], bool] = lambda element, field, current: False  # never shown
+    always: tuple[str, ...] = ()  # fields that Airflow wants in every body, though they stay as they are
     masked: bool = False  # the API masks values, and refuses to show them
 
     @property
@@ -100,6 +101,7 @@ POOL = Kind(
         "state": STATE,
     },
     decode=lambda row: {**row, "description": row.get("description") or ""},
+    always=("slots", "include_deferred"),
 )
 
 
@@ -182,6 +184,7 @@ CONNECTION = Kind(
     encode=encode_connection,
     # Any key of an extra may hold a secret: Airflow's own audit log shows none of them either.
     hides=lambda element, field, current: field in ("password", "extra"),
+    always=("conn_type",),
     masked=True,
 )
 

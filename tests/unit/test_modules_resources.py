@@ -266,7 +266,7 @@ def test_all_kinds_are_planned_before_any_is_written(api: ScriptedApi, run: Run,
     assert result["pools"] == {"created": [], "updated": ["p"], "deleted": [], "unchanged": 0}
     assert [diff["after_header"] for diff in result["diff"]] == ["variable new", "variable other", "pool p"]
     if not check:
-        assert api.requests[-1].body["actions"][0]["entities"] == [{"name": "p", "slots": 4}]
+        assert api.requests[-1].body["actions"][0]["entities"] == [{"name": "p", "slots": 4, "include_deferred": False}]
 
 
 def test_a_bulk_answer_that_failed_in_part(api: ScriptedApi, run: Run) -> None:
