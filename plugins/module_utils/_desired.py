@@ -106,12 +106,13 @@ def step(
     decoded = None if row is None else kind.decode(row)
     current = None if decoded is None else {key: decoded.get(key) for key in kind.fields}
     wanted, rest = kind.wanted(element), {}
-    if current and wanted.get("extra") is not None and element.get("extra_mode") == "merge" and not element.get("uri"):
-        rest = {key: value for key, value in current["extra"].items() if key not in wanted["extra"]}
+    declared = wanted.get("extra")
+    if current and declared is not None and element.get("extra_mode") == "merge" and not element.get("uri"):
+        rest = {key: value for key, value in (current["extra"] or {}).items() if key not in declared}
 
     def same(name_of_field: str, is_now: Any, value: Any) -> bool:
         if rest and name_of_field == "extra":
-            is_now = {key: element for key, element in is_now.items() if key not in rest}
+            is_now = {key: entry for key, entry in is_now.items() if key not in rest}
         return known.same(name, (name_of_field,), is_now, value)
 
     done = plan(current, wanted, element.get("state") or "present", kind.defaults, same)
@@ -168,7 +169,11 @@ def apply_all(module: AnsibleModule, client: Client, works: list[Work]) -> dict[
         if any(one.kind.masked and one.changing for one in works):
             _masks_its_log(client)
         for one in works:
-            _write(client, one)
+            try:
+                _write(client, one)
+            except AirflowApiError as exc:  # of the fingerprints, after the objects
+                exc.result.update({a.kind.listing: summary(a, False) for a in works}, changed=any(a.done for a in works))
+                raise
     for warning in sorted({text for one in works for text in one.known.warnings}):
         module.warn(warning)
     result = {
@@ -214,8 +219,9 @@ def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
         if name in sides["after"]:
             new = name in one.plan.fields
             if name == "extra" and becomes:
+                old = was or {}
                 same = {k for k in becomes if k in one.rest or not new or not one.plan.before or (
-                    k in was and known.same(one.name, (name, k), was[k], becomes[k]))}  # fmt: skip
+                    k in old and known.same(one.name, (name, k), old[k], becomes[k]))}  # fmt: skip
                 sides["after"][name] = {k: MASK if k in same else f"{MASK} (written)" for k in becomes}
             else:
                 sides["after"][name] = becomes and (f"{MASK} (written)" if new and one.plan.before else MASK)

@@ -19,7 +19,7 @@ RESOURCES: dict[str, Kind] = {f"airflow_{name}": kind for name, kind in KINDS.it
 
 @each_host
 def resource(host: Host) -> Iterator[Finding]:
-    """Elements of `airflow_connections`, `airflow_variables` and `airflow_pools` are what the modules take, each once."""
+    """Elements of `airflow_connections`, `airflow_variables`, `airflow_pools` are what the modules take, each once."""
     for variable, declared in host.items(*RESOURCES):
         kind = RESOURCES[variable]
         seen: set[str] = set()
