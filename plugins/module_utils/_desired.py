@@ -172,7 +172,8 @@ def apply_all(module: AnsibleModule, client: Client, works: list[Work]) -> dict[
             try:
                 _write(client, one)
             except AirflowApiError as exc:  # of the fingerprints, after the objects
-                exc.result.update({a.kind.listing: summary(a, False) for a in works}, changed=any(a.done for a in works))
+                exc.result.update({each.kind.listing: summary(each, False) for each in works})
+                exc.result["changed"] = any(each.done for each in works)
                 raise
     for warning in sorted({text for one in works for text in one.known.warnings}):
         module.warn(warning)
