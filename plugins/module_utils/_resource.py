@@ -25,19 +25,25 @@ class Plan:
     fields: tuple[str, ...] = ()
 
 
-def plan(current: Object | None, wanted: Object, state: str = "present", defaults: Object | None = None) -> Plan:
+def same_value(_field: str, current: Any, wanted: Any) -> bool:
+    return bool(current == wanted or (current is None and wanted == ""))  # Airflow turns some empty texts into null
+
+
+def plan(
+    current: Object | None,
+    wanted: Object,
+    state: str = "present",
+    defaults: Object | None = None,
+    same: Callable[[str, Any, Any], bool] = same_value,
+) -> Plan:
     """Compare what is with what is wanted. A wanted value of None leaves the field as it is."""
     wanted = {name: value for name, value in wanted.items() if value is not None}
     if state == "absent":
         return Plan("delete" if current else "none", dict(current or {}), {})
     if current is None:
         return Plan("create", {}, {**(defaults or {}), **wanted}, tuple(wanted))
-    differ = {name: value for name, value in wanted.items() if not _same(current.get(name), value)}
+    differ = {name: value for name, value in wanted.items() if not same(name, current.get(name), value)}
     return Plan("update" if differ else "none", dict(current), {**current, **differ}, tuple(differ))
-
-
-def _same(current: Any, wanted: Any) -> bool:
-    return bool(current == wanted or (current is None and wanted == ""))  # Airflow turns some empty texts into null
 
 
 @dataclass(frozen=True)

@@ -74,39 +74,12 @@ pool:
     include_deferred: false
 """
 
+from ..module_utils._kinds import POOL
 from ..module_utils._module import run
-from ..module_utils._resource import Plan, Resource
-
-
-def refuse(name: str, plan: Plan) -> str | None:
-    if plan.after and plan.after["slots"] < -1:
-        return "slots must be -1 (no limit) or more"
-    if name == "default_pool" and (plan.action == "delete" or "description" in plan.fields):
-        return "Airflow's own pool can be resized, but neither described nor deleted"
-    return None
-
-
-POOL = Resource(
-    kind="pool",
-    path="/api/v2/pools",
-    key="name",
-    fields=("slots", "description", "include_deferred"),
-    required=("slots",),
-    defaults={"description": None, "include_deferred": False},
-    patch_key="pool",
-    refuse=refuse,
-)
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "slots": {"type": "int"},
-        "description": {"type": "str"},
-        "include_deferred": {"type": "bool"},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    }
-    run(spec, POOL.manage)
+    run(dict(POOL.options), POOL.manage)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ options:
       - Whether missing secrets may be generated. Leave it V(false) unless this is known to be a new deployment.
     type: bool
     default: false
+  expendable:
+    description:
+      - Those of O(names) that may be generated in an old deployment too, since nothing is lost with them.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -122,6 +128,7 @@ def main() -> None:
             "names": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "given": {"type": "dict", "default": {}, "no_log": True},
             "generate": {"type": "bool", "default": False},
+            "expendable": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -133,10 +140,11 @@ def main() -> None:
 
     held.update({name: value for name, value in module.params["given"].items() if value and name in names})
     missing = [name for name in names if not held.get(name)]
-    if missing and not module.params["generate"]:
+    lost = [] if module.params["generate"] else [name for name in missing if name not in module.params["expendable"]]
+    if lost:
         module.fail_json(
             msg="{} lacks {}. They are not generated, since this deployment is not a new one: restore the file from "
-            "a backup, or give them in the inventory.".format(path, ", ".join(missing))
+            "a backup, or give them in the inventory.".format(path, ", ".join(lost))
         )
     held.update({name: generated(name) for name in missing})
     changed = held != before

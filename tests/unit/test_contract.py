@@ -54,7 +54,7 @@ def test_every_public_variable_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONTRACT.options)
 def test_names_that_sound_secret_are_marked(name: str) -> None:
-    sounds = re.search(r"(password|secret|secret_key|fernet_key|token|broker_url|environment)$", name)
+    sounds = re.search(r"(password|secret|secret_key|fernet_key|fingerprint_key|token|broker_url|environment)$", name)
     assert bool(CONTRACT.options[name].get("no_log")) == bool(sounds)
 
 

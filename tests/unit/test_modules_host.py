@@ -62,6 +62,9 @@ def test_an_old_deployment_gets_no_new_secrets(tmp_path: Path) -> None:
     path = tmp_path / "secrets.json"
     result = run("secret_store", path=str(path), names=NAMES)
     assert result["failed"] and "fernet_key" in result["msg"] and not path.exists()
+    young = run("secret_store", path=str(path), names=["later"], expendable=["later"])
+    assert young["changed"] and len(young["secrets"]["later"]) > 32
+    assert run("secret_store", path=str(path), names=["later"])["secrets"] == young["secrets"]
     path.write_text("[]")
     assert "damaged" in run("secret_store", path=str(path), state="read")["msg"]
 

@@ -543,6 +543,29 @@ REFUSED = [
     ),
     row(
         "resource",
+        "airflow_connections[my_pg].extra: must be a dictionary, not a string",
+        {"airflow_connections": [{"connection_id": "my_pg", "conn_type": "postgres", "extra": '{"password": "x"}'}]},
+    ),
+    row(
+        "resource",
+        "airflow_connections[my_pg].passwort: is no option; did you mean password?",
+        {"airflow_connections": [{"connection_id": "my_pg", "conn_type": "postgres", "passwort": "x"}]},
+    ),
+    row(
+        "resource",
+        "airflow_connections[my_pg]: password is or holds ***",
+        {"airflow_connections": [{"connection_id": "my_pg", "conn_type": "postgres", "password": "***"}]},
+    ),
+    row("resource", "airflow_connections[c]: conn_type must be", {"airflow_connections": [{"connection_id": "c"}]}),
+    row(
+        "resource",
+        "airflow_connections[c]: uri: it is not of the form",
+        {"airflow_connections": [{"connection_id": "c", "uri": "h:pw"}]},
+    ),
+    row("resource", "airflow_variables[v]: value must be given", {"airflow_variables": [{"key": "v"}]}),
+    row("short_secret", "airflow_fingerprint_key: has 5 characters", {"airflow_fingerprint_key": "short"}),
+    row(
+        "resource",
         "airflow_pools[p]: is declared twice",
         {"airflow_pools": [{"name": "p", "slots": 1}, {"name": "p", "slots": 2}]},
     ),
@@ -607,6 +630,14 @@ ACCEPTED = [
     {"airflow_environment": {"TZ": "UTC", "OMP_NUM_THREADS": 1, "AIRFLOW_VAR_X": "multi\nline"}},
     {"airflow_drain_timeout": "30", "airflow_database_port": "5433"},
     {"airflow_pools": [{"name": "p", "slots": "-1", "state": "present"}, {"name": "gone", "state": "absent"}]},
+    {
+        "airflow_connections": [
+            {"connection_id": "c", "uri": "postgresql://u:p@h/db", "description": "d"},
+            {"connection_id": "d", "conn_type": "http", "port": "80", "extra": {"a": [1]}},
+            {"connection_id": "gone", "state": "absent"},
+        ],
+        "airflow_variables": [{"key": "a", "src": "/on/the/operator/host"}, {"key": "b", "value": 0}],
+    },
     {"airflow_mine": 1, "airflow_ignore_variables": ["airflow_mine"]},
     {"airflow_proxy_environment": {"HTTPS_PROXY": "http://u:p@proxy:3128", "no_proxy": "localhost"}},
     {"airflow_dags_paused": ["a"], "airflow_dags_unpaused": ["b"], "airflow_dags_release": "0f" * 16},

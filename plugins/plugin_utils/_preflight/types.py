@@ -137,5 +137,6 @@ def _hint(value: Any, wanted: type) -> str:
 
 def _label(index: int, element: Any) -> str:
     """A list element by its name where it has one: people don't count list elements."""
-    name = element.get("name") if isinstance(element, dict) else None
+    given = element if isinstance(element, dict) else {}
+    name = next((given[key] for key in ("name", "connection_id", "key") if key in given), None)
     return name if isinstance(name, str) and re.fullmatch(r"[\w.@ -]{1,64}", name) else str(index)

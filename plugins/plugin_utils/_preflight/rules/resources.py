@@ -8,46 +8,44 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
-from ....module_utils._resource import Resource, plan
-from ....modules import pool
+from ....module_utils._kinds import KINDS, Kind
 from ..deployment import Finding, Host
 from ..registry import each_host
 from ..types import normal, problems
 
-# A list of objects, what its elements may hold (the module's own options), and Airflow's rules about them.
-RESOURCES: dict[str, tuple[Mapping[str, Any], Resource]] = {
-    "airflow_pools": (yaml.safe_load(pool.DOCUMENTATION)["options"], pool.POOL),
-}
+# What the elements of a list may hold is what the module takes.
+RESOURCES: dict[str, Kind] = {f"airflow_{name}": kind for name, kind in KINDS.items()}
 
 
 @each_host
 def resource(host: Host) -> Iterator[Finding]:
-    """Elements of `airflow_pools` are what module `windward.airflow.pool` takes, each once."""
-    for variable, (options, kind) in RESOURCES.items():
+    """Elements of `airflow_connections`, `airflow_variables`, `airflow_pools` are what the modules take, each once."""
+    for variable, declared in host.items(*RESOURCES):
+        kind = RESOURCES[variable]
         seen: set[str] = set()
-        declared = {"type": "list", "elements": "dict", "options": options}
-        wrong = list(problems(variable, host[variable], declared))
+        option = {"type": "list", "elements": "dict", "options": kind.options}
+        wrong = list(problems(variable, declared, option))
         for problem in wrong:
             yield host.refuse(problem.path, problem.text, None if problem.secret else problem.value)
-        for element in [] if wrong else host[variable]:
+        for element in [] if wrong else declared:
             name = element[kind.key]
             path = f"{variable}[{name}]"
             if name in seen:
                 yield host.refuse(path, "is declared twice; keep one", None)
             seen.add(name)
-            reason = _refused(kind, options, name, element)
+            reason = _refused(kind, element)
             if reason:
                 yield host.refuse(path, reason, None)
 
 
-def _refused(kind: Resource, options: Mapping[str, Any], name: str, element: Mapping[str, Any]) -> str | None:
-    state = element.get("state", "present")
-    wanted = {field: normal(element.get(field), options[field]) for field in kind.fields}
-    missing = [field for field in kind.required if state == "present" and wanted[field] is None]
-    if missing:
-        return f"{', '.join(missing)} must be given"
-    # What is there already is unknown here, so ask as for a new one, and as for one that is to go.
-    current = {**kind.defaults, **wanted} if state == "absent" else None
-    return kind.refuse(name, plan(current, wanted, state, kind.defaults))
+def _refused(kind: Kind, element: Mapping[str, Any]) -> str | None:
+    # A file named by `src` is on the operator host, which isn't asked here.
+    given = {key: normal(value, kind.options[key]) for key, value in element.items() if key != "src"}
+    if "src" in element:
+        given.setdefault("value", "")
+    reason = kind.wrong(given)
+    if reason or given.get("state") == "absent":
+        return reason
+    wanted = kind.wanted(given)
+    missing = [field for field in kind.required if wanted[field] is None]
+    return f"{', '.join(missing)} must be given" if missing else None

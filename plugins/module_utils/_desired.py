@@ -1,0 +1,371 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. Many objects at a time: plan them all, write them in bulk, tell what was done."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._client import AirflowApiError, Client, segment
+from ._kinds import Kind
+from ._resource import Plan, plan
+from ._secrets import MASK, RESERVED, Fingerprints, carried, leaves, sensitive, texts
+
+CHUNK = 250  # objects in a request: Airflow may take a second for ten new secrets, and must answer within api_timeout
+MARK = "windward-write-"
+MASKS_BULK_WRITES = (3, 3, 2)
+SECRETS_OPTIONS = {
+    "fingerprint_key": {"type": "str", "no_log": True},
+    "update_secrets": {"type": "str", "choices": ["on_change", "always", "on_create"], "no_log": False},
+}
+
+
+@dataclass
+class Step:
+    """One object: what was declared, and what is to be done."""
+
+    name: str
+    element: Mapping[str, Any]
+    wanted: dict[str, Any]
+    plan: Plan
+    rest: dict[str, Any] = field(default_factory=dict)  # keys of an extra that are merged with, not declared
+
+
+@dataclass
+class Work:
+    """All that is to be done to the objects of one kind."""
+
+    kind: Kind
+    known: Fingerprints
+    steps: list[Step]
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def changing(self) -> list[Step]:
+        return [step for step in self.steps if step.plan.action != "none"]
+
+
+def policy(params: Mapping[str, Any], declares_secrets: bool) -> str | None:
+    """How secrets are treated. Without a key nobody can know whether they changed, so then it must be said."""
+    key, chosen = params["fingerprint_key"], params["update_secrets"]
+    if chosen == "on_change" and not key:
+        raise AirflowApiError("update_secrets: on_change needs fingerprint_key")
+    if key is not None and len(key) < 16:
+        raise AirflowApiError("fingerprint_key must have 16 characters or more")
+    if declares_secrets and not key and not chosen:
+        raise AirflowApiError(
+            "Airflow doesn't show secrets, so whether one changed can't be seen. Give fingerprint_key, or choose "
+            "update_secrets: always (write them in every run) or on_create (never write them again)"
+        )
+    return chosen or ("on_change" if key else None)
+
+
+def declares_secrets(kind: Kind, element: Mapping[str, Any]) -> bool:
+    if element.get("state") == "absent" or not kind.masked:
+        return False
+    if kind.kind != "connection":
+        return kind.hides(element, "value", None)
+    try:
+        wanted = kind.wanted(element)
+    except ValueError:
+        return False  # is told of later
+    return bool(wanted["password"]) or any(sensitive(key) for path, _leaf in leaves(wanted["extra"]) for key in path)
+
+
+# -- plan --------------------------------------------------------------------------------------------------------------
+
+
+def work(kind: Kind, elements: Iterable[Mapping[str, Any]], rows: Mapping[str, Any], known: Fingerprints) -> Work:
+    """What makes the rows what the elements declare; pure but for what `known` reads."""
+    steps, wrong, seen = [], [], set()
+    for element in elements:
+        name = element[kind.key]
+        reason = "is declared twice" if name in seen else kind.wrong(element)
+        seen.add(name)
+        if not reason:
+            steps.append(step(kind, name, element, rows.get(name), known))
+            reason = _refused(kind, steps[-1])
+        if reason:
+            wrong.append(f"{kind.kind} {name}: {reason}")
+    if wrong:
+        raise AirflowApiError("\n".join(wrong))
+    return Work(kind, known, steps)
+
+
+def step(
+    kind: Kind, name: str, element: Mapping[str, Any], row: Mapping[str, Any] | None, known: Fingerprints
+) -> Step:
+    decoded = None if row is None else kind.decode(row)
+    current = None if decoded is None else {key: decoded.get(key) for key in kind.fields}
+    wanted, rest = kind.wanted(element), {}
+    declared = wanted.get("extra")
+    if current and declared is not None and element.get("extra_mode") == "merge" and not element.get("uri"):
+        rest = {key: value for key, value in (current["extra"] or {}).items() if key not in declared}
+
+    def same(name_of_field: str, is_now: Any, value: Any) -> bool:
+        if rest and name_of_field == "extra":
+            is_now = {key: entry for key, entry in is_now.items() if key not in rest}
+        return known.same(name, (name_of_field,), is_now, value)
+
+    done = plan(current, wanted, element.get("state") or "present", kind.defaults, same)
+    return Step(name, element, wanted, done, rest)
+
+
+def _refused(kind: Kind, one: Step) -> str | None:
+    missing = [key for key in kind.required if one.plan.action == "create" and one.wanted[key] is None]
+    if missing:
+        return f"creating it needs {', '.join(missing)}"
+    if one.plan.action == "update":
+        try:
+            carried(one.rest)
+        except ValueError as exc:
+            return (
+                f"Airflow masks extra.{exc} and would store the mask if it were merged. Declare that key too, or use "
+                "extra_mode: replace"
+            )
+    return kind.refuse(one.name, one.plan)
+
+
+def surplus(
+    kind: Kind, elements: list[Mapping[str, Any]], rows: Mapping[str, Any], keep: list[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Elements that delete what is there and not declared."""
+    if all(element.get("state") == "absent" for element in elements):
+        raise AirflowApiError(f"purge: no {kind.listing} are declared, so all would be deleted; that is refused")
+    declared = {element[kind.key] for element in elements}
+    for name in rows.keys() - declared:
+        if name == "default_pool" or name.startswith(RESERVED) or any(fnmatchcase(name, pattern) for pattern in keep):
+            continue
+        yield {kind.key: name, "state": "absent"}
+
+
+def found(kind: Kind, client: Client, name: str) -> dict[str, Any]:
+    row = client.find(f"{kind.path}/{segment(name)}")
+    return {} if row is None else {name: row}
+
+
+def listed(kind: Kind, client: Client) -> dict[str, Any]:
+    return {row[kind.key]: row for row in client.pages(kind.path, kind.listing, {"order_by": _ORDER[kind.listing]})}
+
+
+_ORDER = {"connections": "connection_id", "variables": "key", "pools": "name"}
+
+
+# -- apply -------------------------------------------------------------------------------------------------------------
+
+
+def apply_all(module: AnsibleModule, client: Client, works: list[Work]) -> dict[str, Any]:
+    """Write what changes, unless this is a check; give the task's result. A failure tells what was done before it."""
+    diffs = [shown(one.kind, one.known, a_step) for one in works for a_step in one.changing]
+    if not module.check_mode:
+        if any(one.kind.masked and one.changing for one in works):
+            _masks_its_log(client)
+        for one in works:
+            try:
+                _write(client, one)
+            except AirflowApiError as exc:  # of the fingerprints, after the objects
+                exc.result.update({each.kind.listing: summary(each, False) for each in works})
+                exc.result["changed"] = any(each.done for each in works)
+                raise
+    for warning in sorted({text for one in works for text in one.known.warnings}):
+        module.warn(warning)
+    result = {
+        "changed": any(one.changing for one in works),
+        "diff": diffs,
+        **{one.kind.listing: summary(one, module.check_mode) for one in works},
+    }
+    failed = [f"{one.kind.kind} {name}: {why}" for one in works for name, why in one.failed.items()]
+    if failed:
+        changed = any(one.done for one in works)
+        raise AirflowApiError(
+            f"{len(failed)} of {sum(len(one.changing) for one in works)} objects could not be written:\n"
+            + "\n".join(failed),
+            result={**result, "changed": changed, "diff": []},
+        )
+    return result
+
+
+def summary(one: Work, predicted: bool) -> dict[str, Any]:
+    """What was (in a check: would be) done, by name."""
+    names: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
+    for a_step in one.changing:
+        if predicted or a_step.name in one.done:
+            names[a_step.plan.action].append(a_step.name)
+    unchanged = len(one.steps) - len(one.changing)
+    return {**{f"{action}d": sorted(which) for action, which in names.items()}, "unchanged": unchanged}
+
+
+def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
+    """A diff that tells that a secret changes, and not what it is."""
+    sides: dict[str, dict[str, Any]] = {"before": dict(one.plan.before), "after": dict(one.plan.after)}
+    if one.rest and sides["after"]:
+        sides["after"]["extra"] = {**one.rest, **sides["after"]["extra"]}
+    for name in kind.fields:
+        was, becomes = sides["before"].get(name), sides["after"].get(name)
+        if not kind.hides(one.element, name, was):
+            for side in sides.values():
+                if isinstance(side.get(name), tuple):  # JSON that is a text or null
+                    side[name] = json.dumps(side[name][0])
+            continue
+        if name in sides["before"]:
+            sides["before"][name] = {key: MASK for key in was} if isinstance(was, dict) and was else was and MASK
+        if name in sides["after"]:
+            new = name in one.plan.fields
+            if name == "extra" and becomes:
+                old = was or {}
+                same = {k for k in becomes if k in one.rest or not new or not one.plan.before or (
+                    k in old and known.same(one.name, (name, k), old[k], becomes[k]))}  # fmt: skip
+                sides["after"][name] = {k: MASK if k in same else f"{MASK} (written)" for k in becomes}
+            else:
+                sides["after"][name] = becomes and (f"{MASK} (written)" if new and one.plan.before else MASK)
+    header = f"{kind.kind} {one.name}"
+    return {"before_header": header, "after_header": header, **sides}
+
+
+def _masks_its_log(client: Client) -> None:
+    version = str(client.get("/api/v2/version")["version"])
+    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    if len(numbers) == 3 and numbers < MASKS_BULK_WRITES:
+        raise AirflowApiError(
+            f"Airflow {version} writes values of bulk requests into its audit log unmasked; 3.3.2 does not, so "
+            "connections and variables are written to Airflow from 3.3.2 on only"
+        )
+
+
+def _write(client: Client, one: Work) -> None:
+    """Objects first, fingerprints second: what breaks in between is written once more, never taken as written."""
+    whole = [a_step for a_step in one.changing if not _described_only(one, a_step)]
+    described = [a_step for a_step in one.changing if _described_only(one, a_step)]
+    writes: dict[str, dict[str, Any]] = {}
+    try:
+        for steps, mask in ((whole, None), (described, ["description"])):
+            for at in range(0, len(steps), CHUNK):
+                mark = f"{MARK}{uuid.uuid4().hex}"
+                part = steps[at : at + CHUNK]
+                try:
+                    answer = client.request("PATCH", one.kind.path, body=_body(one, part, mask, mark))
+                except AirflowApiError as exc:
+                    one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
+                    return
+                _judge(one, part, answer)
+                writes[mark] = {
+                    a_step.name: {k: v for k, v in a_step.wanted.items() if v is not None}
+                    for a_step in part
+                    if a_step.name in one.done and a_step.plan.action != "delete" and mask is None
+                }
+    finally:
+        if one.kind.masked:
+            one.known.record(writes, {s.name for s in one.changing if s.plan.action == "delete"} & one.done)
+
+
+def _described_only(one: Work, a_step: Step) -> bool:
+    """A variable whose value stays as it is, unseen, and whose description changes."""
+    return a_step.plan.action == "update" and ("value",) in {path[:1] for path in one.known.kept.get(a_step.name, ())}
+
+
+def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str) -> dict[str, Any]:
+    by: dict[str, list[Any]] = {"create": [], "update": [], "delete": []}
+    for a_step in steps:
+        if a_step.plan.action == "delete":
+            by["delete"].append(a_step.name)
+        else:
+            by[a_step.plan.action].append({one.kind.key: a_step.name, **_fields(one, a_step, mask)})
+    actions: list[dict[str, Any]] = []
+    if by["create"]:  # repeated after a lost answer it has the same effect, which `fail` would not
+        actions.append({"action": "create", "action_on_existence": "overwrite", "entities": by["create"]})
+    if by["update"]:
+        more = {"update_mask": mask} if mask else {}
+        actions.append({"action": "update", "action_on_non_existence": "skip", "entities": by["update"], **more})
+    # The mark names nothing; it makes this request known in the audit log.
+    gone = [*by["delete"], mark] if one.kind.masked else by["delete"]
+    if gone:
+        actions.append({"action": "delete", "action_on_non_existence": "skip", "entities": gone})
+    return {"actions": actions}
+
+
+def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
+    """All that was declared, so that the object is then as declared whoever changed it meanwhile."""
+    kept = one.known.kept.get(a_step.name, set()) if a_step.plan.action == "update" else set()
+    fields = {k: v for k, v in a_step.wanted.items() if v is not None and (k,) not in kept}
+    if mask:
+        fields = {k: v for k, v in fields.items() if k in mask}
+    fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}
+    if fields.get("extra") is not None:
+        extra = {**carried(a_step.rest), **fields["extra"]}
+        for path in kept:
+            if path[0] == "extra" and len(path) == 2 and sensitive(path[1]):
+                extra[path[1]] = MASK  # to Airflow: leave it as it is
+        fields["extra"] = extra
+    return one.kind.encode(fields, a_step.element)
+
+
+def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:
+    """The status is 200 whatever happened, and a list of names says what did."""
+    for action in ("create", "update", "delete"):
+        part = answer.get(action) or {}
+        reasons = "; ".join(str(error.get("error")) for error in part.get("errors", ()))
+        for a_step in steps:
+            if a_step.plan.action != action:
+                continue
+            if a_step.name in part.get("success", ()) or (action == "delete" and not reasons):
+                one.done.add(a_step.name)
+            else:
+                one.failed[a_step.name] = reasons or "it was deleted by somebody else in the meantime"
+
+
+# -- what the modules share --------------------------------------------------------------------------------------------
+
+
+def guard(module: AnsibleModule, kinds: Mapping[str, tuple[Kind, list[Mapping[str, Any]]]]) -> None:
+    """Keep Ansible from masking what is no secret.
+
+    The options are no_log as a whole, so that no part of them gets into the host's journal. By that Ansible would
+    also replace every text in them, be it a single letter, wherever it occurs in the result. The results hold no
+    secret by their making; the secrets of some length stay masked all the same.
+    """
+    secret = {text for name in ("api_password", "api_token", "fingerprint_key") for text in texts(module.params[name])}
+    names = {element[kind.key] for kind, elements in kinds.values() for element in elements}
+    for kind, elements in kinds.values():
+        for element in elements:
+            for option in ("password", "extra", "uri", "value"):
+                if option == "uri" or kind.hides(element, option, None):
+                    secret.update(text for text in texts(element.get(option)) if len(text) >= 8)
+    module.no_log_values.clear()
+    module.no_log_values.update(secret - names)
+
+
+def manage_one(kind: Kind, module: AnsibleModule, client: Client) -> tuple[dict[str, Any], Work]:
+    """The work of a module that manages a single object."""
+    element = module.params
+    guard(module, {kind.listing: (kind, [element])})
+    try:
+        chosen = policy(element, declares_secrets(kind, element))
+        known = Fingerprints(client, kind.kind, element["fingerprint_key"], chosen)
+        if reason := kind.wrong(element):
+            raise AirflowApiError(f"{kind.kind} {element[kind.key]}: {reason}")
+        one = work(kind, [element], found(kind, client, element[kind.key]), known)
+        result = apply_all(module, client, [one])
+    except AirflowApiError as exc:
+        exc.result.pop(kind.listing, None)
+        exc.result["invocation"] = {}
+        raise
+    del result[kind.listing]
+    diff = shown(kind, known, one.steps[0])
+    after = {kind.key: element[kind.key], **diff["after"]} if one.steps[0].plan.after else None
+    return {**result, kind.kind: _plain(after), "invocation": {}}, one
+
+
+def _plain(after: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The object as it is now: what changed is told by the diff."""
+    if after is None:
+        return None
+    return {k: {n: MASK for n in v} if k == "extra" else MASK if isinstance(v, str) and v.startswith(MASK) else v
+            for k, v in after.items()}  # fmt: skip

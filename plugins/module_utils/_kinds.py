@@ -1,0 +1,267 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. The kinds of objects that are declared as code: fields, options, Airflow's rules."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import _connection_uri
+from ._resource import Object, Plan, Resource
+from ._secrets import MASK, RESERVED, leaves, sensitive, texts
+
+STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
+
+
+def _as_given(element: Object) -> dict[str, Any]:
+    return dict(element)
+
+
+@dataclass(frozen=True)
+class Kind(Resource):
+    """A resource that is written in bulk too. Inside, no field is null: null means that nobody declared it."""
+
+    options: Object = None  # type: ignore[assignment]
+    declare: Callable[[Object], dict[str, Any]] = _as_given  # what an element's options say of the fields
+    decode: Callable[[Object], dict[str, Any]] = _as_given  # a row of the API
+    encode: Callable[[Object, Object], dict[str, Any]] = lambda fields, element: dict(fields)  # for the API
+    hides: Callable[[Object, str, Any], bool] = lambda element, field, current: False  # never shown
+    always: tuple[str, ...] = ()  # fields that Airflow wants in every body, though they stay as they are
+    masked: bool = False  # the API masks values, and refuses to show them
+
+    @property
+    def listing(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    def wanted(self, element: Object) -> dict[str, Any]:
+        """The fields that an element declares. A ValueError says what is wrong with it, never a secret value."""
+        if element.get("state") == "absent":
+            return dict.fromkeys(self.fields)
+        fields = self.declare(element)
+        wanted = {name: fields.get(name) for name in self.fields}
+        for name, value in wanted.items():
+            if any(leaf == MASK for _path, leaf in leaves(value)) or MASK in _items(value):
+                raise ValueError(f"{name} is or holds {MASK}, which is what Airflow shows instead of a secret")
+            if any("\0" in text for text in texts(value)):
+                raise ValueError(f"{name} holds a NUL character, which no database keeps")
+        return wanted
+
+    def wrong(self, element: Object) -> str | None:
+        """What can be said against an element before anybody asked Airflow."""
+        name, state = element[self.key], element.get("state") or "present"
+        try:
+            wanted = self.wanted(element)
+        except ValueError as exc:
+            return str(exc)
+        if name.startswith(RESERVED):
+            return f"names that begin with {RESERVED} are the collection's own"
+        # What is there already is unknown here, so ask as for one that is to go, or that comes new.
+        after = {**self.defaults, **{k: v for k, v in wanted.items() if v is not None}}
+        fields = tuple(name for name, value in wanted.items() if value is not None)
+        if state == "absent":
+            return self.refuse(name, Plan("delete", dict.fromkeys(self.fields), {}))
+        return self.refuse(name, Plan("update", {}, {**dict.fromkeys(self.fields), **after}, fields))
+
+
+def _items(value: Any) -> list[Any]:
+    return [item for _path, leaf in leaves(value) if isinstance(leaf, (list, tuple)) for item in texts(leaf)]
+
+
+# -- pools -------------------------------------------------------------------------------------------------------------
+
+
+def refuse_pool(name: str, plan: Plan) -> str | None:
+    if plan.after and plan.after["slots"] is not None and plan.after["slots"] < -1:
+        return "slots must be -1 (no limit) or more"
+    if name == "default_pool" and (plan.action == "delete" or "description" in plan.fields):
+        return "Airflow's own pool can be resized, but neither described nor deleted"
+    if not 0 < len(name) <= 256:
+        return "the name must have 1 to 256 characters"
+    return None
+
+
+POOL = Kind(
+    kind="pool",
+    path="/api/v2/pools",
+    key="name",
+    fields=("slots", "description", "include_deferred"),
+    required=("slots",),
+    defaults={"description": None, "include_deferred": False},
+    patch_key="pool",
+    refuse=refuse_pool,
+    options={
+        "name": {"type": "str", "required": True},
+        "slots": {"type": "int"},
+        "description": {"type": "str"},
+        "include_deferred": {"type": "bool"},
+        "state": STATE,
+    },
+    decode=lambda row: {**row, "description": row.get("description") or ""},
+    always=("slots", "include_deferred"),
+)
+
+
+# -- connections -------------------------------------------------------------------------------------------------------
+
+EMPTY = {"description": "", "host": "", "login": "", "password": "", "schema": "", "port": 0, "extra": {}}
+FROM_URI = ("conn_type", "host", "login", "password", "schema", "port", "extra")
+
+
+def declare_connection(element: Object) -> dict[str, Any]:
+    """What the options mean: a URI says all of it, also what it leaves out."""
+    fields = dict(element)
+    if element.get("uri") is not None:
+        both = [name for name in FROM_URI if element.get(name) is not None]
+        if both:
+            raise ValueError(f"uri and {', '.join(both)} can't be given together")
+        try:
+            fields.update(_connection_uri.parse(element["uri"]))
+        except ValueError as exc:
+            raise ValueError(f"uri: {exc}") from None
+    if fields.get("extra") is not None:
+        try:
+            fields["extra"] = json.loads(json.dumps(fields["extra"]))
+        except (TypeError, ValueError):
+            raise ValueError("extra holds something that JSON doesn't know") from None
+    return fields
+
+
+def decode_connection(row: Object) -> dict[str, Any]:
+    try:
+        extra = json.loads(row.get("extra") or "{}")
+    except ValueError:
+        extra = {}
+    extra = extra if isinstance(extra, dict) else {}
+    return {**{name: row.get(name) or empty for name, empty in EMPTY.items()}, "conn_type": row["conn_type"],
+            "extra": extra, "team_name": row.get("team_name") or ""}  # fmt: skip
+
+
+def encode_connection(fields: Object, _element: Object) -> dict[str, Any]:
+    body = {name: value or None for name, value in fields.items()}
+    return {**body, "extra": json.dumps(fields["extra"])} if fields.get("extra") else body
+
+
+def refuse_connection(name: str, plan: Plan) -> str | None:
+    if not re.fullmatch(r"[\w.-]{1,200}", name):
+        return "the connection_id must be 1 to 200 letters, digits, underscores, points and dashes"
+    if "conn_type" in plan.fields and not plan.after["conn_type"]:
+        return "conn_type must not be empty"
+    if not 0 <= (plan.after.get("port") or 0) <= 65535:
+        return "port must be 1 to 65535, or 0 for none"
+    long = [field for field in ("conn_type", "host", "schema") if len(plan.after.get(field) or "") > 500]
+    return f"{long[0]} has more than 500 characters" if long else None
+
+
+CONNECTION = Kind(
+    kind="connection",
+    path="/api/v2/connections",
+    key="connection_id",
+    fields=("conn_type", *EMPTY, "team_name"),
+    required=("conn_type",),
+    defaults={**EMPTY, "team_name": ""},
+    refuse=refuse_connection,
+    options={
+        "connection_id": {"type": "str", "required": True},
+        "conn_type": {"type": "str"},
+        "description": {"type": "str"},
+        "host": {"type": "str"},
+        "login": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "schema": {"type": "str"},
+        "port": {"type": "int"},
+        "extra": {"type": "dict", "no_log": True},
+        "extra_mode": {"type": "str", "choices": ["replace", "merge"], "default": "replace"},
+        "uri": {"type": "str", "no_log": True},
+        "team_name": {"type": "str"},
+        "state": STATE,
+    },
+    declare=declare_connection,
+    decode=decode_connection,
+    encode=encode_connection,
+    # Any key of an extra may hold a secret: Airflow's own audit log shows none of them either.
+    hides=lambda element, field, current: field in ("password", "extra"),
+    always=("conn_type",),
+    masked=True,
+)
+
+
+# -- variables ---------------------------------------------------------------------------------------------------------
+
+
+def content(value: Any) -> Any:
+    """What a variable's text stands for: Airflow's answer spells JSON anew, so two spellings are one value."""
+    if not isinstance(value, str):
+        return json.loads(json.dumps(value))
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return value
+    # "x" in quotes is another text than x, and null is a value.
+    return (parsed,) if parsed is None or isinstance(parsed, str) else parsed
+
+
+def given_value(element: Object) -> Any:
+    if element.get("src") is None:
+        return element.get("value")
+    if element.get("value") is not None:
+        raise ValueError("value and src can't be given together")
+    try:
+        with open(element["src"], encoding="utf-8", newline="") as stream:
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ValueError(f"src can't be read: {getattr(exc, 'strerror', None) or 'it is not UTF-8'}") from None
+
+
+def declare_variable(element: Object) -> dict[str, Any]:
+    value = given_value(element)
+    try:
+        return {"value": None if value is None else content(value), "description": element.get("description")}
+    except (TypeError, ValueError):
+        raise ValueError("value holds something that JSON doesn't know") from None
+
+
+def encode_variable(fields: Object, element: Object) -> dict[str, Any]:
+    """The value as it was given, to the letter; Airflow wants one, also where only the description is to change."""
+    return {**fields, "value": given_value(element) if "value" in fields else ""}
+
+
+def refuse_variable(name: str, plan: Plan) -> str | None:
+    return None if 0 < len(name) <= 250 else "the key must have 1 to 250 characters"
+
+
+def hides_variable(element: Object, field: str, current: Any) -> bool:
+    """By its declaration, else as Airflow has it: by its name, or because a mask is in what Airflow answers."""
+    secret = element.get("secret")
+    if field != "value" or secret is False:
+        return False
+    return bool(secret or sensitive(element["key"]) or any(MASK in text for text in texts(current)))
+
+
+VARIABLE = Kind(
+    kind="variable",
+    path="/api/v2/variables",
+    key="key",
+    fields=("value", "description"),
+    required=("value",),
+    defaults={"description": ""},
+    refuse=refuse_variable,
+    options={
+        "key": {"type": "str", "required": True, "no_log": False},
+        "value": {"type": "raw", "no_log": True},
+        "src": {"type": "path"},
+        "description": {"type": "str"},
+        "secret": {"type": "bool", "no_log": False},
+        "state": STATE,
+    },
+    declare=declare_variable,
+    decode=lambda row: {"value": content(row["value"] or ""), "description": row.get("description") or ""},
+    encode=encode_variable,
+    hides=hides_variable,
+    masked=True,
+)
+
+KINDS: Mapping[str, Kind] = {"connections": CONNECTION, "variables": VARIABLE, "pools": POOL}

@@ -1,0 +1,282 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. What is known of values that the API masks; docs/masked-values.md says why."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from ._client import PAGE, AirflowApiError, Client, segment
+
+MASK = "***"
+VARIABLES = "/api/v2/variables"
+LOG = "/api/v2/eventLogs"
+RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
+UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
+SENSITIVE = ("access_key", "api_key", "apikey", "authorization", "passphrase", "passwd", "password", "private_key",
+             "secret", "token")  # fmt: skip  # among the words by which Airflow masks a key's value
+READS = ("_get", "_list", "_export", "_test", "test_connection")
+
+Path = tuple[Any, ...]
+
+
+def sensitive(name: object) -> bool:
+    return any(word in str(name).lower() for word in SENSITIVE)
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value in nested dictionaries that is none itself, with the keys that lead to it."""
+    if isinstance(value, Mapping) and value:
+        for key, element in value.items():
+            yield from leaves(element, (*path, key))
+    else:
+        yield path, value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text anywhere in a value."""
+    if isinstance(value, str):
+        yield value
+    for element in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
+        yield from texts(element)
+
+
+def compare(current: Any, wanted: Any) -> bool | None:
+    """Whether two values are the same; None if a mask hides the answer. What a mask leaves visible must fit."""
+    if isinstance(current, str) and MASK in current:
+        if current == MASK:
+            return None
+        return None if isinstance(wanted, str) and _fits(current.split(MASK), wanted) else False
+    if isinstance(current, (list, tuple)) and type(current) is type(wanted) and len(current) == len(wanted):
+        return _all(compare(one, other) for one, other in zip(current, wanted))
+    if isinstance(current, Mapping) and isinstance(wanted, Mapping):
+        return current.keys() == wanted.keys() and _all(compare(current[key], wanted[key]) for key in wanted)
+    if isinstance(current, bool) != isinstance(wanted, bool):
+        return False
+    return bool(current == wanted or repr(current) == repr(wanted))
+
+
+def _all(verdicts: Iterable[bool | None]) -> bool | None:
+    found = set(verdicts)
+    return False if False in found else None if None in found else True
+
+
+def _fits(parts: list[str], text: str) -> bool:
+    first, *middle, last = parts
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        at = text.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def carried(value: Any, key: object = "", inside: bool = False) -> Any:
+    """A value of an answer as it may be sent back in a connection's extra, where Airflow restores some masks itself."""
+    inside = inside or sensitive(key)
+    if isinstance(value, Mapping):
+        return {name: carried(element, name, inside) for name, element in value.items()}
+    if any(MASK in text for text in texts(value)) and not (inside and value == MASK):
+        raise ValueError(str(key))
+    return value
+
+
+# -- fingerprints ------------------------------------------------------------------------------------------------------
+
+
+def pack(content: Any) -> str:
+    """Text in groups of four: Airflow masks no secret below five characters, so none can be found in this."""
+    text = base64.b64encode(zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 9)).decode()
+    return "v1 " + " ".join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+def unpack(text: str) -> Any:
+    """None for what can't be read, as if nothing had been kept: the worst that follows is one more write."""
+    _version, _space, rest = (text or "").partition(" ")
+    try:
+        return json.loads(zlib.decompress(base64.b64decode(rest.replace(" ", ""), validate=True)))
+    except (ValueError, binascii.Error, zlib.error):
+        return None
+
+
+def touched(event: Mapping[str, Any]) -> set[str] | None:
+    """The names that an entry of the audit log may have changed; None for any, as after an import."""
+    kind = event["event"]
+    if kind.endswith(READS):
+        return set()
+    try:
+        extra = json.loads(event["extra"] or "{}")
+        if kind.startswith("cli_"):
+            words = ast.literal_eval(extra["full_command"])
+            return None if "import" in words or "create-default-connections" in words else {*words[3:]}
+        names = {extra[word] for word in ("connection_id", "key", "variable_key") if isinstance(extra.get(word), str)}
+        for action in extra.get("actions", ()):
+            for entity in action["entities"]:
+                name = entity if isinstance(entity, str) else entity.get("connection_id") or entity.get("key")
+                names.add(name)
+    except (ValueError, SyntaxError, TypeError, KeyError, AttributeError):
+        return None
+    return None if not names or any(MASK in str(name) for name in names) else names
+
+
+class Fingerprints:
+    """Answers whether a value is the wanted one. Reads what it needs for that when it is first needed."""
+
+    def __init__(self, client: Client, kind: str, key: str | None, policy: str | None) -> None:
+        self._client, self._kind, self._key, self._policy = client, kind, (key or "").encode(), policy
+        self.variable = f"{RESERVED}{kind}s"
+        self.warnings: set[str] = set()
+        self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
+        self.verified: set[str] = set()
+        self._own: set[int] = set()
+
+    def same(self, name: str, path: Path, current: Any, wanted: Any) -> bool:
+        if isinstance(current, Mapping) and isinstance(wanted, Mapping):
+            # Each key is asked, not only up to the first that differs: `kept` must be complete.
+            verdicts = [self.same(name, (*path, k), current[k], wanted[k]) for k in wanted if k in current]
+            return current.keys() == wanted.keys() and all(verdicts)
+        verdict = compare(current, wanted)
+        return self._unseen(name, path, wanted) if verdict is None else verdict
+
+    def _unseen(self, name: str, path: Path, wanted: Any) -> bool:
+        if self._policy == "always":
+            return False
+        if self._policy == "on_create" or not self._key:
+            self.kept.setdefault(name, set()).add(path)
+            if self._policy is None:
+                field = ".".join(map(str, path))
+                self.warnings.add(
+                    f"{self._kind} {name}: Airflow masks {field}, so it was taken to be as declared. Give "
+                    "fingerprint_key to know, or choose update_secrets."
+                )
+            return True
+        entry = self.entries.get(name)
+        if not entry or not self._macs(name, wanted, path).items() <= entry["macs"].items():
+            return False
+        if self._edited(name, entry):
+            return False
+        self.verified.add(name)
+        return True
+
+    def _macs(self, name: str, value: Any, path: Path = ()) -> dict[str, str]:
+        """The fingerprint of every leaf, under a label that doesn't tell the leaf's place either."""
+        return {
+            self._mac(4, name, (*path, *more)): self._mac(12, name, (*path, *more), leaf)
+            for more, leaf in leaves(value)
+            if (*path, *more) not in self.kept.get(name, ())
+        }
+
+    def _mac(self, length: int, *message: Any) -> str:
+        text = json.dumps([self._kind, *message], sort_keys=True).encode()
+        return base64.b64encode(hmac.new(self._key, text, hashlib.sha256).digest()).decode()[:length]
+
+    @cached_property
+    def entries(self) -> dict[str, Any]:
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        found = self._client.find(f"{VARIABLES}/{segment(self.variable)}")
+        objects = unpack(found["value"]) if found else None
+        entries = objects.items() if isinstance(objects, dict) else ()
+        return {n: entry for n, entry in entries if isinstance(entry, dict) and {*UNSEEN, "macs"} <= entry.keys()}
+
+    @cached_property
+    def _events(self) -> list[dict[str, Any]]:
+        """The audit log since the oldest of our writes. That one itself isn't in it: `after` excludes its moment."""
+        oldest = min(entry["when"] for entry in self.entries.values())
+        query = {"event_pattern": self._kind, "after": oldest, "order_by": "event_log_id"}
+        try:
+            return self._client.pages(LOG, "event_logs", query)
+        except AirflowApiError as exc:
+            if exc.status != 403:
+                raise
+            self.warnings.add("This account may not read the audit log, so what others changed can't be found.")
+            return []
+
+    @cached_property
+    def _last_edits(self) -> tuple[int, dict[str, int]]:
+        anything, names = 0, {}
+        for event in self._events:
+            if event["event_log_id"] in self._own:
+                continue
+            which = touched(event)
+            if which is None:
+                anything = event["event_log_id"]
+            names.update(dict.fromkeys(which or (), event["event_log_id"]))
+        return anything, names
+
+    def _edited(self, name: str, entry: Mapping[str, Any]) -> bool:
+        """Whether anybody, under whatever account, touched it after the write that the entry tells of."""
+        anything, names = self._last_edits
+        return max(anything, names.get(name, 0)) > entry["event"]
+
+    def record(self, writes: Mapping[str, Mapping[str, Mapping[str, Any]]], deleted: set[str]) -> None:
+        """Keep what was written under each mark, after it was. Another controller may do the same: read, join, look."""
+        if not self._key or not (any(writes.values()) or deleted & self.entries.keys()):
+            return
+        events = self._own_events()
+        new = {}
+        for mark, objects in writes.items():
+            event = next((entry for text, entry in events if mark in text), UNSEEN)
+            new.update({name: {**event, "macs": self._macs(name, wanted)} for name, wanted in objects.items()})
+        if "_events" in self.__dict__ and self._events:
+            seen = {"event": self._events[-1]["event_log_id"], "when": self._events[-1]["when"]}
+            new.update({name: {**self.entries[name], **seen} for name in self.verified - new.keys() - deleted})
+        self._keep_the_rest(new)
+        for _attempt in range(5):
+            held = self._read()
+            ours = {n: entry for n, entry in new.items() if entry["event"] >= held.get(n, UNSEEN)["event"]}
+            joined = {name: entry for name, entry in {**held, **ours}.items() if name not in deleted}
+            if joined == held:
+                return
+            self._write(joined)
+        self.warnings.add(f"{self.variable} is being written by others all the time; this run's part of it was lost.")
+
+    def _keep_the_rest(self, new: dict[str, Any]) -> None:
+        """What an earlier task wrote of other fields still holds, unless somebody touched the object meanwhile."""
+        old = {n: self.entries[n] for n in new if n in self.entries and self.entries[n]["macs"].keys() - new[n]["macs"]}
+        if not old:
+            return
+        self._own = {entry["event"] for entry in new.values()}
+        for cached in ("_events", "_last_edits"):
+            self.__dict__.pop(cached, None)
+        for name, entry in old.items():
+            if not self._edited(name, entry):
+                new[name]["macs"] = {**entry["macs"], **new[name]["macs"]}
+
+    def _own_events(self) -> list[tuple[str, dict[str, Any]]]:
+        """The log's latest bulk writes. Ours is known there by its mark, not by an account that others may use too."""
+        query = {"event": f"bulk_{self._kind}s", "order_by": "-event_log_id", "limit": PAGE}
+        try:
+            found = self._client.get(LOG, query)["event_logs"]
+        except AirflowApiError as exc:
+            if exc.status != 403:
+                raise
+            found = []
+        return [
+            (row["extra"] or "", {"event": row["event_log_id"], "when": row["when"], "who": row["owner"]})
+            for row in found
+        ]
+
+    def _write(self, entries: Mapping[str, Any]) -> None:
+        entity = {
+            "key": self.variable,
+            "value": pack(entries),
+            "description": "Keyed fingerprints of what windward.airflow declared; no secrets",
+        }
+        actions = [{"action": "create", "action_on_existence": "overwrite", "entities": [entity]}]
+        answer = self._client.request("PATCH", VARIABLES, body={"actions": actions})
+        if answer["create"]["errors"]:
+            raise AirflowApiError(f"variable {self.variable}: {answer['create']['errors'][0].get('error')}")

@@ -1,0 +1,201 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: connection
+short_description: Manage connections of Airflow
+version_added: 0.1.0
+description:
+  - Creates, changes and deletes a connection, by which DAGs reach another system.
+  - A field that is not given stays as it is.
+author: Windward contributors (@windward)
+extends_documentation_fragment:
+  - windward.airflow.api
+  - windward.airflow.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - The diff tells that the password or a key of O(extra) changes, and never what it is.
+options:
+  connection_id:
+    description: Name of the connection. Letters, digits, underscores, points and dashes.
+    type: str
+    required: true
+  conn_type:
+    description: Kind of the connection, such as V(postgres) or V(http). Needed to create one, unless O(uri) is given.
+    type: str
+  description:
+    description: What the connection is for. An empty text removes it.
+    type: str
+  host:
+    description: Host name or address. An empty text removes it.
+    type: str
+  login:
+    description: User name. An empty text removes it.
+    type: str
+  password:
+    description: Password. An empty text removes it.
+    type: str
+  schema:
+    description: Name of the database or schema. An empty text removes it.
+    type: str
+  port:
+    description: Port; V(0) removes it.
+    type: int
+  extra:
+    description: What else the connection's type knows, as a dictionary. An empty one removes all.
+    type: dict
+  extra_mode:
+    description:
+      - V(replace) makes O(extra) all that there is. V(merge) leaves keys alone that are not given.
+      - Merging fails, before anything is written, where Airflow masks such a key without restoring it by itself.
+    type: str
+    choices: [replace, merge]
+    default: replace
+  uri:
+    description:
+      - The connection as one URI, by Airflow's rules. It says everything but the description; what it leaves out is
+        removed.
+    type: str
+  team_name:
+    description: Name of the team that owns it, in an Airflow with teams.
+    type: str
+  state:
+    description: Whether the connection is to exist.
+    type: str
+    choices: [present, absent]
+    default: present
+  test:
+    description:
+      - Let Airflow try the connection after it was changed. The task fails if that does; the change stays.
+      - Needs C([core] test_connection = Enabled) in Airflow.
+    type: bool
+    default: false
+  fingerprint_key:
+    description:
+      - A secret of 16 characters or more, the same in every run, by which fingerprints of the written values are made.
+      - The fingerprints are kept in Airflow, in the variable C(windward_fingerprints_connections) or
+        C(windward_fingerprints_variables). Without the key they tell nothing.
+    type: str
+  update_secrets:
+    description:
+      - What to do about values that Airflow masks, so that they can not be compared.
+      - V(on_change) writes them when the declaration changed since they were written, or when the audit log shows that
+        somebody else touched the object after that. It needs O(fingerprint_key), and is the default with it.
+      - V(always) writes them in every run, which is then always changed.
+      - V(on_create) writes them when the object is created, and never again.
+      - Without O(fingerprint_key) a declaration that holds secrets needs this to be chosen.
+    type: str
+    choices: [on_change, always, on_create]
+notes:
+  - Needs Airflow 3.3.2 or newer to write; older ones keep values of the requests in their audit log.
+seealso:
+  - module: windward.airflow.resources
+"""
+
+EXAMPLES = r"""
+- name: Reach the warehouse
+  windward.airflow.connection:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    connection_id: warehouse
+    conn_type: postgres
+    host: db.example.org
+    login: etl
+    password: "{{ vault_warehouse_password }}"
+    extra:
+      sslmode: verify-full
+    fingerprint_key: "{{ vault_fingerprint_key }}"
+
+- name: Say it by a URI
+  windward.airflow.connection:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    connection_id: crm
+    uri: "{{ vault_crm_uri }}"
+    update_secrets: on_create
+
+- name: Change a single key of the extra
+  windward.airflow.connection:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    connection_id: lake
+    extra:
+      region_name: eu-central-1
+    extra_mode: merge
+
+- name: Remove it
+  windward.airflow.connection:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    connection_id: old_ftp
+    state: absent
+"""
+
+RETURN = r"""
+connection:
+  description:
+    - The connection as it is, or in check mode would be, afterwards; null when it is absent.
+    - The password and the values in C(extra) are never returned.
+  returned: success
+  type: dict
+  sample:
+    connection_id: warehouse
+    conn_type: postgres
+    description: ""
+    host: db.example.org
+    login: etl
+    password: "***"
+    schema: ""
+    port: 0
+    extra: {sslmode: "***"}
+    team_name: ""
+test:
+  description: What Airflow said of the connection.
+  returned: when O(test) and it was changed
+  type: str
+  sample: Connection successfully tested
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._client import AirflowApiError, Client
+from ..module_utils._desired import SECRETS_OPTIONS, manage_one
+from ..module_utils._kinds import CONNECTION
+from ..module_utils._module import run
+
+
+def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
+    result, work = manage_one(CONNECTION, module, client)
+    step = work.steps[0]
+    if not module.params["test"] or module.check_mode or step.plan.action not in ("create", "update"):
+        return result
+    # What was not declared and is masked goes as a mask, which Airflow replaces by what it holds.
+    fields = {name: value for name, value in step.plan.after.items() if value}
+    body = {"connection_id": step.name, **CONNECTION.encode(fields, step.element)}
+    try:
+        answer = client.request("POST", "/api/v2/connections/test", body=body)
+    except AirflowApiError as exc:
+        hint = "; is [core] test_connection Enabled?" if exc.status == 403 else ""
+        raise AirflowApiError(f"{exc}{hint}", exc.status, {**result}) from None
+    if not answer["status"]:
+        raise AirflowApiError(
+            f"connection {step.name} was written, but its test failed: {answer['message']}", result={**result}
+        )
+    return {**result, "test": answer["message"]}
+
+
+def main() -> None:
+    run({**CONNECTION.options, "test": {"type": "bool", "default": False}, **SECRETS_OPTIONS}, manage)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,349 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The modules connection, variable and resources: what they ask Airflow for, and what they tell."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.windward.airflow.plugins.module_utils._kinds import KINDS
+from ansible_collections.windward.airflow.plugins.module_utils._secrets import Fingerprints, pack, unpack
+from api_script import ScriptedApi, run_module
+
+Run = Callable[..., dict[str, Any]]
+KEY = "a-key-of-sixteen-characters"
+SECRET = "a-secret-that-nobody-may-see"
+NOT_FOUND = {"detail": "It was not found"}
+VERSION = {"version": "3.3.2"}
+CONNECTIONS, VARIABLES = "/api/v2/connections", "/api/v2/variables"
+FINGERPRINTS = f"{VARIABLES}/windward_fingerprints_connections"
+LOG = "/api/v2/eventLogs"
+ROW = {
+    "connection_id": "pg", "conn_type": "postgres", "description": None, "host": "db", "login": None, "schema": None,
+    "port": None, "password": "***", "extra": '{"region": "eu", "token": "***"}', "team_name": None,
+}  # fmt: skip
+DECLARED = {
+    "connection_id": "pg", "host": "db", "password": SECRET, "extra": {"region": "eu", "token": f"{SECRET}-too"},
+}  # fmt: skip
+WRITTEN = {"conn_type": "postgres", "host": "db", "password": SECRET, "extra": DECLARED["extra"]}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in os.environ if n.lower().endswith("_proxy") or n.startswith("AIRFLOW_API_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the module warned of: whether that is in its output depends on what else the process did."""
+    texts: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: texts.append(text))
+    return texts
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with ScriptedApi() as server:
+        yield server
+
+
+@pytest.fixture
+def run(api: ScriptedApi, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(name: str, check: bool = False, /, **options: Any) -> dict[str, Any]:
+        result = run_module(name, {"api_url": api.url, "api_token": "t0", **options}, capsys, check=check)
+        assert SECRET not in json.dumps(result)
+        return result
+
+    return run
+
+
+def entry(wanted: dict[str, Any], number: int = 7) -> dict[str, Any]:
+    macs = Fingerprints(None, "connection", KEY, None)._macs("pg", wanted)  # type: ignore[arg-type]
+    return {"event": number, "when": "2026-11-21T10:00:00Z", "who": "admin", "macs": macs}
+
+
+def kept(**entries: Any) -> dict[str, Any]:
+    return {"key": "windward_fingerprints_connections", "value": pack(entries), "description": None}
+
+
+def log(*events: tuple[int, str, dict[str, Any]]) -> dict[str, Any]:
+    common = {"when": "2026-11-21T11:00:00Z", "owner": "x"}
+    rows = [
+        {"event_log_id": number, "event": name, "extra": json.dumps(extra), **common}
+        for number, name, extra in events
+    ]
+    return {"event_logs": rows, "total_entries": len(rows)}
+
+
+def done(**actions: list[str]) -> dict[str, Any]:
+    return {
+        action: {"success": actions.get(action, []), "errors": []} for action in ("create", "update", "delete")
+    }
+
+
+# -- what a mask hides -------------------------------------------------------------------------------------------------
+
+
+def test_unchanged_behind_the_mask(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(pg=entry(WRITTEN)))
+    api.expect("GET", LOG, 200, log())
+    result = run("connection", fingerprint_key=KEY, **DECLARED)
+    assert (result["changed"], result["diff"]) == (False, [])
+    assert api.requests[-1].query["after"] == ["2026-11-21T10:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [(8, "patch_connection", {"connection_id": "pg"})],
+        [(8, "cli_connections_import", {"full_command": "['airflow', 'connections', 'import', 'x']"})],
+    ],
+)
+def test_somebody_else_touched_it(api: ScriptedApi, run: Run, events: list[Any]) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(pg=entry(WRITTEN)))
+    api.expect("GET", LOG, 200, log(*events))
+    result = run("connection", True, fingerprint_key=KEY, **DECLARED)
+    assert result["changed"]
+    assert result["diff"][0]["after"]["password"] == "*** (written)"
+    assert result["diff"][0]["after"]["extra"] == {"region": "***", "token": "*** (written)"}
+
+
+def test_somebody_touched_another(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(pg=entry(WRITTEN)))
+    api.expect("GET", LOG, 200, log((8, "patch_connection", {"connection_id": "other"})))
+    assert not run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
+
+
+@pytest.mark.parametrize("held", [{}, {"pg": entry({**WRITTEN, "password": "the one before"})}])
+def test_another_password_or_none_known(api: ScriptedApi, run: Run, held: dict[str, Any]) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**ROW, "extra": "{}"}).expect("GET", FINGERPRINTS, 200, kept(**held))
+    assert run("connection", True, connection_id="pg", password=SECRET, fingerprint_key=KEY)["changed"]
+
+
+def test_the_audit_log_is_closed_to_this_account(api: ScriptedApi, run: Run, warned: list[str]) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(pg=entry(WRITTEN)))
+    api.expect("GET", LOG, 403, {"detail": "Forbidden"})
+    result = run("connection", fingerprint_key=KEY, **DECLARED)
+    assert not result["changed"]
+    assert "may not read the audit log" in str(warned)
+
+
+@pytest.mark.parametrize(("policy", "changed"), [("always", True), ("on_create", False)])
+def test_policies_without_a_key(api: ScriptedApi, run: Run, policy: str, changed: bool) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW)
+    assert run("connection", True, update_secrets=policy, **DECLARED)["changed"] is changed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (DECLARED, "choose update_secrets"),
+        ({**DECLARED, "update_secrets": "on_change"}, "needs fingerprint_key"),
+        ({**DECLARED, "fingerprint_key": "short"}, "16 characters"),
+        ({**DECLARED, "password": "***", "fingerprint_key": KEY}, "password is or holds ***"),
+        ({**DECLARED, "port": "eleven"}, "port"),
+    ],
+)
+def test_refused_before_anything_is_asked(run: Run, options: dict[str, Any], message: str) -> None:
+    result = run("connection", **options)
+    assert result["failed"] and message in result["msg"]
+
+
+def test_a_plain_value_that_is_masked_by_accident_is_no_drift(api: ScriptedApi, run: Run, warned: list[str]) -> None:
+    api.expect("GET", f"{VARIABLES}/v", 200, {"key": "v", "value": "pre-***", "description": None})
+    result = run("variable", key="v", value="pre-whatever")
+    assert not result["changed"] and "Airflow masks value" in str(warned)
+
+
+def test_what_a_mask_leaves_visible_is_drift(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{VARIABLES}/v", 200, {"key": "v", "value": "pre-***", "description": None})
+    assert run("variable", True, key="v", value="another")["changed"]
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def test_objects_first_then_fingerprints(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(create=["pg"])).expect("GET", LOG, 200, log())
+    other = entry({"password": "x"}, 3)
+    for _read in range(2):
+        api.expect("GET", FINGERPRINTS, 200, kept(other=other))
+    api.expect("PATCH", VARIABLES, 200, done(create=["windward_fingerprints_connections"]))
+    ours = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None, "macs": entry(WRITTEN)["macs"]}
+    api.expect("GET", FINGERPRINTS, 200, kept(other=other, pg=ours))
+    result = run("connection", conn_type="postgres", fingerprint_key=KEY, **DECLARED)
+    assert result["changed"] and result["connection"]["password"] == "***"
+    create, marked = api.requests[2].body["actions"]
+    assert create["action_on_existence"] == "overwrite"
+    assert create["entities"] == [{"connection_id": "pg", **WRITTEN, "extra": json.dumps(WRITTEN["extra"])}]
+    assert marked["action"] == "delete" and marked["entities"][0].startswith("windward-write-")
+    (stored,) = api.requests[6].body["actions"][0]["entities"]
+    assert unpack(stored["value"]) == {"other": other, "pg": ours}
+
+
+def test_a_field_that_is_not_declared_is_not_written(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
+    assert run("connection", connection_id="pg", host="", port=5432)["changed"]
+    update = api.requests[2].body["actions"][0]
+    assert update["entities"] == [{"connection_id": "pg", "conn_type": "postgres", "host": None, "port": 5432}]
+
+
+def test_merging_keeps_what_airflow_restores_and_refuses_the_rest(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
+    merge = {"connection_id": "pg", "extra": {"zone": 1}, "extra_mode": "merge"}
+    assert run("connection", **merge)["changed"]
+    (entity,) = api.requests[2].body["actions"][0]["entities"]
+    assert json.loads(entity["extra"]) == {"region": "eu", "token": "***", "zone": 1}
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**ROW, "extra": '{"region": "eu-***"}'})
+    assert "masks extra.region" in run("connection", **merge)["msg"]
+
+
+def test_a_value_from_a_file_goes_untouched(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "query.sql"
+    path.write_text("select '{{ ds }}'\r\n", encoding="utf-8", newline="")
+    api.expect("GET", f"{VARIABLES}/a%2Fb", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", VARIABLES, 200, done(create=["a/b"]))
+    assert run("variable", key="a/b", src=str(path))["variable"]["value"] == "select '{{ ds }}'\r\n"
+    assert api.requests[2].body["actions"][0]["entities"] == [{"key": "a/b", "value": "select '{{ ds }}'\r\n"}]
+
+
+def test_a_secret_variable_is_not_shown(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{VARIABLES}/v", 200, {"key": "v", "value": "old one", "description": None})
+    result = run("variable", True, key="v", value=SECRET, secret=True, update_secrets="always")
+    assert result["diff"][0]["before"]["value"] == "***"
+    assert result["diff"][0]["after"]["value"] == "*** (written)"
+
+
+def test_an_airflow_that_logs_bulk_writes_gets_no_secrets(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{VARIABLES}/v", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, {"version": "3.1.8"})
+    result = run("variable", key="v", value="x")
+    assert result["failed"] and "Airflow 3.1.8" in result["msg"] and not result.get("changed")
+
+
+def test_connection_test_that_fails(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/c", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(create=["c"]))
+    api.expect("POST", f"{CONNECTIONS}/test", 200, {"status": False, "message": "no route"})
+    result = run("connection", connection_id="c", conn_type="http", test=True)
+    assert result["failed"] and result["changed"] and "its test failed: no route" in result["msg"]
+
+
+# -- resources ---------------------------------------------------------------------------------------------------------
+
+POOL_ROW = {"name": "p", "slots": 3, "description": None, "include_deferred": False}
+DEFAULT_POOL = {**POOL_ROW, "name": "default_pool"}
+
+
+def listing(key: str, *rows: Any) -> dict[str, Any]:
+    return {key: list(rows), "total_entries": len(rows)}
+
+
+def variables(*keys: str) -> dict[str, Any]:
+    return listing("variables", *({"key": key, "value": "x", "description": None} for key in keys))
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_all_kinds_are_planned_before_any_is_written(api: ScriptedApi, run: Run, check: bool) -> None:
+    api.expect("GET", VARIABLES, 200, variables("same", "other", "windward_fingerprints_variables"))
+    api.expect("GET", "/api/v2/pools", 200, listing("pools", DEFAULT_POOL, POOL_ROW))
+    if not check:
+        api.expect("GET", "/api/v2/version", 200, VERSION)
+        api.expect("PATCH", VARIABLES, 200, done(create=["new"], update=["other"], delete=[]))
+        api.expect("PATCH", "/api/v2/pools", 200, done(update=["p"]))
+    result = run(
+        "resources",
+        check,
+        variables=[
+            {"key": "same", "value": "x"},
+            {"key": "new", "value": [1]},
+            {"key": "other", "value": "y"},
+            {"key": "gone", "state": "absent"},
+        ],
+        pools=[{"name": "p", "slots": 4}],
+    )
+    assert result["changed"]
+    assert result["variables"] == {"created": ["new"], "updated": ["other"], "deleted": [], "unchanged": 2}
+    assert result["pools"] == {"created": [], "updated": ["p"], "deleted": [], "unchanged": 0}
+    assert [diff["after_header"] for diff in result["diff"]] == ["variable new", "variable other", "pool p"]
+    if not check:
+        assert api.requests[-1].body["actions"][0]["entities"] == [{"name": "p", "slots": 4, "include_deferred": False}]
+
+
+def test_a_bulk_answer_that_failed_in_part(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", VARIABLES, 200, variables("b")).expect("GET", "/api/v2/version", 200, VERSION)
+    answer = done(update=["b"])
+    answer["create"]["errors"] = [{"error": "the reason", "status_code": 409}]
+    api.expect("PATCH", VARIABLES, 200, answer)
+    result = run("resources", variables=[{"key": "a", "value": "1"}, {"key": "b", "value": "2"}])
+    assert result["failed"] and result["changed"]
+    assert result["msg"] == "1 of 2 objects could not be written:\nvariable a: the reason"
+    assert result["variables"] == {"created": [], "updated": ["b"], "deleted": [], "unchanged": 0}
+
+
+def test_purge(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", VARIABLES, 200, variables("a", "b", "team_x", "windward_fingerprints_connections"))
+    result = run("resources", True, variables=[{"key": "a", "value": "x"}], purge=True, keep=["team_*"])
+    assert result["variables"]["deleted"] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "message"),
+    [
+        ({"variables": []}, ["a"], "no variables are declared"),
+        ({"variables": [{"key": "z", "state": "absent"}]}, ["a"], "no variables are declared"),
+        ({"variables": [{"key": "z", "value": "x"}], "max_deletions": 1}, ["a", "b"], "variable a, variable b"),
+    ],
+)
+def test_purge_is_refused(api: ScriptedApi, run: Run, options: dict[str, Any], rows: list[str], message: str) -> None:
+    api.expect("GET", VARIABLES, 200, variables(*rows))
+    result = run("resources", purge=True, **options)
+    assert result["failed"] and not result.get("changed") and message in result["msg"]
+
+
+def test_all_that_is_wrong_is_said_at_once(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", CONNECTIONS, 200, listing("connections"))
+    result = run(
+        "resources",
+        connections=[{"connection_id": "a"}, {"connection_id": "b b", "conn_type": "x"}]
+        + [{"connection_id": "c", "conn_type": "x"}] * 2,
+    )
+    assert [line.partition(":")[0] for line in result["msg"].splitlines()] == [
+        "connection a", "connection b b", "connection c",
+    ]  # fmt: skip
+
+
+def test_many_objects_go_in_several_requests(api: ScriptedApi, run: Run) -> None:
+    names = [f"v{number:03}" for number in range(260)]
+    api.expect("GET", VARIABLES, 200, variables()).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", VARIABLES, 200, done(create=names[:250])).expect("PATCH", VARIABLES, 500, {"detail": "broken"})
+    result = run("resources", api_retry_timeout=0, variables=[{"key": name, "value": "x"} for name in names])
+    assert result["failed"] and result["changed"]
+    assert len(result["variables"]["created"]) == 250
+    assert "10 of 260 objects" in result["msg"] and "broken" in result["msg"]
+
+
+def test_the_elements_have_the_options_of_the_modules() -> None:
+    import importlib
+
+    import yaml
+
+    def docs(name: str) -> Any:
+        module = importlib.import_module(f"ansible_collections.windward.airflow.plugins.modules.{name}")
+        return yaml.safe_load(module.DOCUMENTATION)["options"]
+
+    for name, kind in KINDS.items():
+        elements, own = docs("resources")[name]["suboptions"], docs(kind.kind)
+        assert elements.keys() == kind.options.keys() <= own.keys()
+        for option, about in elements.items():
+            same = ("type", "choices", "default", "required")
+            assert {k: about.get(k) for k in same} == {k: own[option].get(k) for k in same}

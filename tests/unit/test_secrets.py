@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is known about values that Airflow masks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.windward.airflow.plugins.module_utils import _connection_uri
+from ansible_collections.windward.airflow.plugins.module_utils._kinds import CONNECTION, POOL, VARIABLE, content
+from ansible_collections.windward.airflow.plugins.module_utils._secrets import (
+    carried,
+    compare,
+    pack,
+    sensitive,
+    touched,
+    unpack,
+)
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted", "verdict"),
+    [
+        ("a", "a", True),
+        ("a", "b", False),
+        (1, True, False),
+        (0, False, False),
+        (float("nan"), float("nan"), True),
+        ("***", "anything", None),
+        ("***", {"even": "this"}, None),
+        ("pre-***-post", "pre-secret-post", None),
+        ("pre-***-post", "pre-secret-past", False),
+        ("pre-***-post", "pre-post", False),
+        ("a***b***c", "a1b2c", None),
+        ("a***b***c", "a1c", False),
+        ("***-***", 3, False),
+        ({"a": "***", "b": 1}, {"a": "x", "b": 1}, None),
+        ({"a": "***", "b": 1}, {"a": "x", "b": 2}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        (["***", 1], ["x", 1], None),
+        (["***", 1], ["x", 2], False),
+        ([1], [1, 2], False),
+        (["x"], ("x",), False),
+        (("***",), ("x",), None),
+    ],
+)
+def test_compare(current: Any, wanted: Any, verdict: bool | None) -> None:
+    assert compare(current, wanted) is verdict
+
+
+def test_carried_lets_go_only_of_masks_that_airflow_restores() -> None:
+    extra = {"region": "eu", "api_key": "***", "secret": {"one": "***", "two": 2}}
+    assert carried(extra) == extra
+    for bad in ({"region": "***"}, {"api_key": "x***"}, {"plain": ["***"]}, {"secret": ["***"]}):
+        with pytest.raises(ValueError):
+            carried(bad)
+
+
+def test_the_reserved_names_are_not_masked_and_their_values_can_not_be() -> None:
+    assert not sensitive("windward_fingerprints_connections") and not sensitive("windward_fingerprints_variables")
+    text = pack({"name": {"event": 1, "when": "now", "who": "admin", "macs": {"abcd": "0123456789ab"}}})
+    assert unpack(text) == {"name": {"event": 1, "when": "now", "who": "admin", "macs": {"abcd": "0123456789ab"}}}
+    assert max(len(word) for word in text.split()) <= 4, "Airflow masks secrets of five characters or more"
+
+
+@pytest.mark.parametrize("text", ["", "v1 ***", "v1 abc", "v1 AAAA", None, "nonsense é"])
+def test_what_can_not_be_read_is_nothing(text: Any) -> None:
+    assert unpack(text) is None
+
+
+def event(name: str, **extra: Any) -> dict[str, Any]:
+    return {"event": name, "extra": json.dumps(extra)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        (event("post_connection", connection_id="a"), {"a"}),
+        (event("delete_connection", connection_id="a", method="DELETE"), {"a"}),
+        (event("delete_variable", variable_key="v"), {"v"}),
+        (event("patch_variable", key="v", value="***"), {"v"}),
+        (
+            event("bulk_connections", actions=[{"entities": [{"connection_id": "a"}]}, {"entities": ["b", "c"]}]),
+            {"a", "b", "c"},
+        ),
+        (event("bulk_variables", actions=[{"entities": [{"key": "a"}]}]), {"a"}),
+        (event("cli_variables_set", full_command="['airflow', 'variables', 'set', 'v', 'x']"), {"v", "x"}),
+        (event("cli_connections_list", full_command="['airflow', 'connections', 'list']"), set()),
+        (event("cli_connections_import", full_command="['airflow', 'connections', 'import', 'f.json']"), None),
+        (event("create_default_connections", method="POST"), None),
+        (event("delete_connection", connection_id="***"), None),
+        ({"event": "patch_connection", "extra": "no JSON"}, None),
+        ({"event": "patch_connection", "extra": None}, None),
+    ],
+)
+def test_who_was_touched(entry: dict[str, Any], names: set[str] | None) -> None:
+    assert touched(entry) == names
+
+
+# Airflow's own rules, as its documentation on connections tells them.
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        (
+            "my-conn-type://my-login:my-password@my-host:5432/my-schema?param1=val1&param2=val2",
+            {"conn_type": "my_conn_type", "host": "my-host", "login": "my-login", "password": "my-password",
+             "schema": "my-schema", "port": 5432, "extra": {"param1": "val1", "param2": "val2"}},
+        ),
+        ("postgresql://h", {"conn_type": "postgres", "host": "h"}),
+        ("http://https://api.example.org:443/p", {"conn_type": "http", "host": "https://api.example.org", "port": 443,
+                                                  "schema": "p"}),
+        ("aws://?__extra__=%7B%22a%22%3A%20%7B%22b%22%3A%201%7D%7D", {"conn_type": "aws", "extra": {"a": {"b": 1}}}),
+        ("ftp://u%40x:p%2Fw@h/", {"conn_type": "ftp", "login": "u@x", "password": "p/w", "host": "h"}),
+        ("postgres://%2Fvar%2Frun/db", {"conn_type": "postgres", "host": "/var/run", "schema": "db"}),
+    ],
+)  # fmt: skip
+def test_uri(uri: str, expected: dict[str, Any]) -> None:
+    empty = {"conn_type": "", "host": "", "login": "", "password": "", "schema": "", "port": 0, "extra": {}}
+    assert _connection_uri.parse(uri) == {**empty, **expected}
+
+
+@pytest.mark.parametrize(
+    "uri", ["secret-thing", "a://b://c://secret-thing", "http://h:secret-thing/", "x://h?__extra__=secret-thing"]
+)
+def test_a_wrong_uri_is_not_repeated(uri: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        _connection_uri.parse(uri)
+    assert "secret-thing" not in str(raised.value)
+    assert "secret-thing" not in str(CONNECTION.wrong({"connection_id": "c", "uri": uri}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ('{"a":1}', {"a": 1}, True),
+        ("3", 3, True),
+        ("0600", 600, False),
+        ('"x"', "x", False),
+        ("null", "", False),
+        ("no", False, False),
+        ("false", False, True),
+        ('["x"]', '"x"', False),
+    ],
+)
+def test_two_spellings_of_a_variable(one: Any, other: Any, same: bool) -> None:
+    assert compare(content(one), content(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("kind", "element", "message"),
+    [
+        (CONNECTION, {"connection_id": "a b", "conn_type": "x"}, "letters"),
+        (CONNECTION, {"connection_id": "a" * 201, "conn_type": "x"}, "200"),
+        (CONNECTION, {"connection_id": "a\n", "conn_type": "x"}, "letters"),
+        (CONNECTION, {"connection_id": "a", "conn_type": ""}, "conn_type must not be empty"),
+        (CONNECTION, {"connection_id": "a", "conn_type": "x", "port": 65536}, "port"),
+        (CONNECTION, {"connection_id": "a", "conn_type": "x", "password": "***"}, "password is or holds ***"),
+        (CONNECTION, {"connection_id": "a", "conn_type": "x", "extra": {"b": {"c": ["***"]}}}, "extra is or holds"),
+        (CONNECTION, {"connection_id": "a", "conn_type": "x", "host": "\0"}, "NUL"),
+        (CONNECTION, {"connection_id": "a", "uri": "x://h", "login": "l"}, "uri and login"),
+        (VARIABLE, {"key": "", "value": "x"}, "250"),
+        (VARIABLE, {"key": "x" * 251, "value": "x"}, "250"),
+        (VARIABLE, {"key": "a", "value": '{"b": "***"}'}, "value is or holds"),
+        (VARIABLE, {"key": "a", "value": "x", "src": "/dev/null"}, "value and src"),
+        (VARIABLE, {"key": "a", "src": "/nowhere"}, "src can't be read"),
+        (VARIABLE, {"key": "windward_fingerprints_variables", "value": "x"}, "the collection's own"),
+        (POOL, {"name": "default_pool", "state": "absent"}, "neither described nor deleted"),
+    ],
+)
+def test_wrong(kind: Any, element: dict[str, Any], message: str) -> None:
+    assert message in str(kind.wrong(element))
+
+
+@pytest.mark.parametrize(
+    ("kind", "element"),
+    [
+        (CONNECTION, {"connection_id": "ünï.code-1", "conn_type": "x", "password": "a***b", "extra": {"x": None}}),
+        (CONNECTION, {"connection_id": "a", "state": "absent", "password": "***"}),
+        (VARIABLE, {"key": "a/b c\n", "value": "{{ untouched }}"}),
+        (VARIABLE, {"key": "x" * 250, "value": "x" * 65536}),
+        (POOL, {"name": "default_pool", "slots": 3}),
+    ],
+)
+def test_right(kind: Any, element: dict[str, Any]) -> None:
+    assert kind.wrong(element) is None
