@@ -23,8 +23,8 @@ options:
 options:
   pattern:
     description:
-      - Only those whose name matches, whatever the case. C(%) stands for any text, C(_) for any character, and a name that
-        merely contains the text matches too; C(|) separates alternatives.
+      - Only those whose name contains this, whatever the case. C(%) stands for any text, C(_) for any character, and
+        C(|) separates alternatives.
     type: str
   prefix:
     description: Only those whose name begins so.

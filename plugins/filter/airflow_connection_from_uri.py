@@ -10,6 +10,7 @@ version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
   - Reads a URI as Airflow does when C(airflow connections add --conn-uri) is given it.
+  - A URI without a scheme is refused, as a connection needs its type.
   - A value in the URI's query that is JSON becomes what it says, so that C(timeout=5) is a number.
 positional: _input
 options:
@@ -35,8 +36,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - The fields that are not empty, of C(conn_type), C(host), C(login), C(password), C(port), C(schema) and C(extra), which
-      is a dictionary.
+    - Those of C(conn_type), C(host), C(login), C(password), C(port), C(schema) and C(extra), a dictionary, that are not
+      empty.
   type: dict
 """
 

@@ -11,15 +11,15 @@ author: Windward contributors (@windward)
 description:
   - Writes the fields of a connection as the URI that Airflow reads as this connection, for a variable such as
     C(AIRFLOW_CONN_SALES_DB) or a secrets backend.
-  - It fails rather than lose something, where Airflow would read something else from the URI. Only the case of the host's
-    name is lost, and C(-) in C(conn_type) becomes C(_), as everywhere in Airflow.
+  - It fails rather than lose something, where Airflow would read something else from the URI. Only the case of the
+    host's name is lost, and C(-) in C(conn_type) becomes C(_), as everywhere in Airflow.
   - The URI holds the password.
 positional: _input
 options:
   _input:
     description:
-      - C(conn_type), which must be given, C(host), C(login), C(password), C(port), C(schema), and C(extra) as a dictionary
-        or as JSON of one. Other fields have no place in a URI and are left out.
+      - C(conn_type), which must be given, C(host), C(login), C(password), C(port), C(schema), and C(extra) as a
+        dictionary or as JSON of one. Other fields have no place in a URI and are left out.
     type: dict
     required: true
 seealso:

@@ -21,7 +21,7 @@ USER_FIELDS = ("email", "first_name", "last_name")
 
 @contextmanager
 def fab(client: Client) -> Iterator[None]:
-    """Another auth manager has no such path, or a page of its own there; then say so, unless it is not Airflow at all."""
+    """Another auth manager has no such path, or a page of its own there. Say so, unless it is no Airflow at all."""
     try:
         yield
     except AirflowApiError as exc:

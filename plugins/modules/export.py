@@ -9,8 +9,8 @@ module: export
 short_description: Write connections, variables and pools of Airflow down as variables of an inventory
 version_added: 0.1.0
 description:
-  - Gives the text of a vars file with C(airflow_connections), C(airflow_variables) and C(airflow_pools), which declare what
-    a live Airflow has.
+  - Gives the text of a vars file with C(airflow_connections), C(airflow_variables) and C(airflow_pools), which declare
+    what a live Airflow has.
   - No secret leaves Airflow. Every value that it hides, or would hide by its name, becomes a reference to a variable of
     Ansible Vault. RV(vault_content) is the text of a file with those variables, to be filled in and encrypted.
   - A text with C({{) in it is written so that Ansible leaves it as it is.
@@ -30,10 +30,10 @@ options:
     type: str
     default: vault_airflow_
 notes:
-  - Airflow hides a password always, and in C(extra) and variables what M(windward.airflow.connection_info) tells. A secret
-    under a harmless name is no secret to Airflow, nor to this module, so look through the file.
-  - Airflow's server also hides any text that it has met as a secret elsewhere. Such a value becomes a reference too, though
-    it may be none. So does a value that really holds C(***).
+  - Airflow hides a password always, and in C(extra) and variables what M(windward.airflow.connection_info) tells. A
+    secret under a harmless name is no secret to Airflow, nor to this module, so look through the file.
+  - Airflow's server also hides any text that it has met as a secret elsewhere. Such a value becomes a reference too,
+    though it may be none. So does a value that really holds C(***).
   - A variable that hides a part of its JSON becomes one reference, for the whole text.
 seealso:
   - module: windward.airflow.connection_info

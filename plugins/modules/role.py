@@ -30,8 +30,8 @@ options:
       - All that the role allows. A permission that is not in the list is taken from the role; an empty list takes all.
       - If not given, an existing role keeps its permissions.
       - Airflow lets every role that is not its own read V(Website), now or at its next start, so the module adds that.
-      - Airflow gives its own roles (V(Admin), V(Op), V(User), V(Viewer)) back what is theirs when the API server starts.
-        Make a role of your own to allow less.
+      - Airflow gives its own roles (V(Admin), V(Op), V(User), V(Viewer)) back what is theirs when the API server
+        starts. Make a role of your own to allow less.
     type: list
     elements: dict
     suboptions:

@@ -64,7 +64,7 @@ options:
     choices: [present, absent]
     default: present
 notes:
-  - Whether a user is active can be read over the API and not changed. The module warns about a user that is not; the user
+  - Whether a user is active can be read over the API and not changed. The module warns about a user that is not, who
     can be activated in Airflow's user interface.
 seealso:
   - module: windward.airflow.user_info
@@ -130,7 +130,8 @@ from ..module_utils._fab import ROLES, USER_FIELDS, USERS, FabResource, fab, fin
 from ..module_utils._module import run
 from ..module_utils._resource import Object, Plan
 
-SECRET, OTHER = "(secret)", "(another secret)"
+SECRET = "(secret)"
+OTHER = "(another secret)"
 
 
 def refuse(name: str, plan: Plan) -> str | None:
@@ -189,8 +190,9 @@ def foresee(module: AnsibleModule, client: Client, found: Any) -> None:
 def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     params, name = module.params, module.params["username"]
     found = find(client, USERS, name) if name else None
-    current = None if found is None else {**user_row(found), "password": SECRET}
-    if current:
+    current = None
+    if found:
+        current = {**user_row(found), "password": SECRET}
         name = current.pop("username")
         if found["active"] is False and params["state"] == "present":
             module.warn(f"User {name} is not active, and the API can't change that")

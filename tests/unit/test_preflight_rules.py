@@ -54,8 +54,8 @@ def row(
 
 def user(**differs: Any) -> dict[str, Any]:
     """A user that is accepted, but for what differs; without what is None."""
-    whole = {"username": "Eve", "email": "e@x.org", "first_name": "E", "last_name": "V", "roles": ["Op"], "password": "pw"}
-    return {name: value for name, value in {**whole, **differs}.items() if value is not None}
+    whole = {"username": "Eve", "email": "e@x.org", "first_name": "E", "last_name": "V", "roles": ["Op"]}
+    return {name: value for name, value in {**whole, "password": "pw", **differs}.items() if value is not None}
 
 
 VM = {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}}
@@ -561,9 +561,7 @@ REFUSED = [
     row("account", "airflow_users[Eve]: email must be given", {"airflow_users": [user(email=None)]}),
     row("account", "airflow_users[Eve]: password must not be empty", {"airflow_users": [user(password="")]}),
     row("account", "airflow_users[Eve]: a new user needs one role", {"airflow_users": [user(roles=[])]}),
-    row(
-        "account", "airflow_users[Eve].update_password: 'never'", {"airflow_users": [user(update_password="never")]}
-    ),
+    row("account", "airflow_users[Eve].update_password: 'never'", {"airflow_users": [user(update_password="never")]}),
     row("account", "airflow_users[Eve].password: must be a string", {"airflow_users": [user(password=8461037)]}),
     row("types", "airflow_users[0]: 'a' - must be a dictionary", {"airflow_users": ["a"]}),
     row("one_deployment", "airflow_users: differs", groups=TWO, hosts={"b": {"airflow_users": [user()]}}),

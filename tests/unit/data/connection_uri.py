@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Writes connection_uri.json: what a real Airflow makes of connections and URIs.
 
-    /opt/airflow/current/bin/python connection_uri.py 400 > connection_uri.json
+/opt/airflow/current/bin/python connection_uri.py 400 > connection_uri.json
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FIELDS = ("conn_type", "host", "login", "password", "port", "schema")
 TYPES = ["postgres", "postgresql", "http", "HTTP", "google_cloud_platform", "google-cloud-platform", "my_type-x", "s",
          "a.b+c", "sqlite", "1x"]  # fmt: skip
 TEXTS = ["", "a", "db.example.org", "Db.Example.ORG", "::1", "[::1]", "p@ss:w/rd?#%", "ünï 漢字 😀", "a b+c", "%41",
-         "100%", "/tmp/My/socket", "a/b", "x://y", "https://api.example.org", "http://h/p/q", "back\\slash", "q'uo\"te", "a\nb",
-         "{{ jinja }}", "***", "-", "a=b&c=d", "true", "5", '{"a": 1}', "A" * 200]  # fmt: skip
+         "100%", "/tmp/My/socket", "a/b", "x://y", "https://api.example.org", "http://h/p/q", "back\\slash", "q'uo\"te",
+         "a\nb", "{{ jinja }}", "***", "-", "a=b&c=d", "true", "5", '{"a": 1}', "A" * 200]  # fmt: skip
 EXTRAS: list[Any] = [
     None, {}, {"a": "b"}, {"a": 1}, {"a": "1"}, {"a": None}, {"a": ""}, {"a": True}, {"a": "true"},
     {"a b": "c/d?e&f=g"}, {"n": {"d": [1, "2", {"x": "ü"}]}}, {"__extra__": "x"}, {"": "x"}, {"u": "漢字 😀"},

@@ -30,13 +30,13 @@ def account(host: Host) -> Iterator[Finding]:
         options, kind = ACCOUNTS[variable]
         seen: set[str] = set()
         for index, element in enumerate(declared):
-            name = element.get(kind.key) if isinstance(element, dict) else None
-            path = f"{variable}[{name if isinstance(name, str) and name else index}]"
+            path = f"{variable}[{_label(index, element, kind.key)}]"
             wrong = list(problems(path, element, {"type": "dict", "options": _specs(options)}))
             for problem in wrong:
                 yield host.refuse(problem.path, problem.text, None if problem.secret else problem.value)
             if wrong:
                 continue
+            name = str(element[kind.key])
             same = name.lower() if kind is user.USER else name  # to FAB, too
             if same in seen:
                 yield host.refuse(path, "is declared twice; keep one", None)
@@ -44,6 +44,12 @@ def account(host: Host) -> Iterator[Finding]:
             reason = _refused(kind, name, element)
             if reason:
                 yield host.refuse(path, reason, None)
+
+
+def _label(index: int, element: Any, key: str) -> str:
+    """An element by its name where it has one: people don't count list elements."""
+    name = element.get(key) if isinstance(element, dict) else None
+    return name if isinstance(name, str) and name else str(index)
 
 
 def _specs(options: Mapping[str, Any]) -> dict[str, Any]:
