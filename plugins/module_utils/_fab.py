@@ -33,7 +33,18 @@ def fab(client: Client) -> Iterator[None]:
         ) from exc
 
 
+def unusable(name: str) -> str | None:
+    """Why an object of this name can't be asked for."""
+    return (
+        "the name must not be empty, nor have a / in it: FAB's API has no way to it"
+        if not name or "/" in name
+        else None
+    )
+
+
 def find(client: Client, path: str, name: str) -> Any:
+    if unusable(name):
+        raise AirflowApiError(f"{name}: {unusable(name)}")
     with fab(client):
         return client.find(f"{path}/{segment(name)}")
 
@@ -81,5 +92,8 @@ class FabResource(Resource):
 @dataclass(frozen=True)
 class FabListing(Listing):
     def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
+        name = module.params[self.key or ""]
+        if name is not None and unusable(name):
+            raise AirflowApiError(f"{name}: {unusable(name)}")
         with fab(client):
             return super().gather(module, client)

@@ -106,7 +106,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._client import Client
-from ..module_utils._fab import ROLES, FabResource, find, grouped, pairs_of, role_row
+from ..module_utils._fab import ROLES, FabResource, find, grouped, pairs_of, role_row, unusable
 from ..module_utils._module import run
 from ..module_utils._resource import Object, Plan
 
@@ -115,9 +115,8 @@ UNASKED = [{"resource": "Website", "actions": ["can_read"]}]
 
 
 def refuse(name: str, plan: Plan) -> str | None:
-    if not name:
-        return "name must not be empty"
-    return "Airflow's own role is not deleted" if name == "Admin" and plan.action == "delete" else None
+    own = name == "Admin" and plan.action == "delete"
+    return "Airflow's own role is not deleted" if own else unusable(name)
 
 
 def encode(fields: Object) -> dict[str, Any]:
@@ -139,7 +138,7 @@ ROLE = FabResource(
 
 def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     name, permissions = module.params["name"], module.params["permissions"]
-    found = find(client, ROLES, name) if name else None
+    found = find(client, ROLES, name)
     current = None if found is None else {"permissions": role_row(found)["permissions"]}
     more = [] if name in OWN else UNASKED
     keep = permissions is None and current is not None

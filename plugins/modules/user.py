@@ -108,7 +108,7 @@ RETURN = r"""
 user:
   description:
     - The user as it is, or in check mode would be, afterwards; null when it is absent.
-    - RV(user.active) can be read only.
+    - C(active) can be read only.
   returned: success
   type: dict
   sample:
@@ -126,7 +126,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._client import AirflowApiError, Client
-from ..module_utils._fab import ROLES, USER_FIELDS, USERS, FabResource, fab, find, user_row
+from ..module_utils._fab import ROLES, USER_FIELDS, USERS, FabResource, fab, find, unusable, user_row
 from ..module_utils._module import run
 from ..module_utils._resource import Object, Plan
 
@@ -136,9 +136,11 @@ OTHER = "(another secret)"
 
 def refuse(name: str, plan: Plan) -> str | None:
     empty = [field for field in plan.fields if plan.after[field] == ""]
-    if empty or not name:
-        return f"{', '.join(empty) or 'username'} must not be empty"
-    return "a new user needs one role at least" if plan.action == "create" and not plan.after.get("roles") else None
+    if empty:
+        return f"{', '.join(empty)} must not be empty"
+    if plan.action == "create" and not plan.after.get("roles"):
+        return "a new user needs one role at least"
+    return unusable(name)
 
 
 USER = FabResource(
@@ -189,7 +191,7 @@ def foresee(module: AnsibleModule, client: Client, found: Any) -> None:
 
 def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     params, name = module.params, module.params["username"]
-    found = find(client, USERS, name) if name else None
+    found = find(client, USERS, name)
     current = None
     if found:
         current = {**user_row(found), "password": SECRET}

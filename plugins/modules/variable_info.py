@@ -52,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 variables:
-  description: The variables, with the API's names of their fields. RV(variables[].value) is always a text.
+  description: The variables, with the API's names of their fields. C(value) is always a text.
   returned: success
   type: list
   elements: dict

@@ -213,7 +213,7 @@ def test_airflows_own_roles_have_just_what_is_declared(api: ScriptedApi, run: Ru
     assert run("role", name="Public", permissions=[])["changed"] is False
 
 
-@pytest.mark.parametrize("name", ["Admin", ""])
+@pytest.mark.parametrize("name", ["Admin", "", "a/b"])
 def test_what_is_refused_of_roles(name: str) -> None:
     assert role.refuse(name, Plan("delete", {"permissions": []}, {}))
 
@@ -231,6 +231,12 @@ def test_another_auth_manager_is_told(
     api.expect("GET", f"{path}/eve", status, answer, **more).expect("GET", "/api/v2/version", 200, {"version": "3"})
     said = "This Airflow uses another auth manager than FAB's, and only FAB's keeps users and roles"
     assert run(module, **options)["msg"] == said
+
+
+@pytest.mark.parametrize("module", ["user", "role", "user_info", "role_info"])
+@pytest.mark.parametrize("name", ["", "a/b"])
+def test_names_that_the_api_has_no_way_to(run: Run, module: str, name: str) -> None:
+    assert "FAB's API has no way to it" in run(module, **{"username" if "user" in module else "name": name})["msg"]
 
 
 def test_no_airflow_at_all_is_told(api: ScriptedApi, run: Run) -> None:
