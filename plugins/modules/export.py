@@ -178,6 +178,11 @@ def variable(found: Object, secrets: Secrets) -> dict[str, Any]:
     return {**row, "value": secrets.replaced(row.get("value"), "variable", found["key"], "value")}
 
 
+def pool(found: Object) -> dict[str, Any]:
+    """A pool; the description of Airflow's own one can't be changed, so it is not declared."""
+    return present(found, tuple(name for name in POOL if (found["name"], name) != ("default_pool", "description")))
+
+
 def export(module: AnsibleModule, client: Client) -> dict[str, Any]:
     kinds, secrets = module.params["kinds"], Secrets(module.params["vault_prefix"])
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", module.params["vault_prefix"]):
@@ -194,7 +199,7 @@ def export(module: AnsibleModule, client: Client) -> dict[str, Any]:
         own = [row for row in rows["variables"] if not row["key"].startswith(OURS)]
         declared["airflow_variables"] = [variable(row, secrets) for row in own]
     if "pools" in rows:
-        declared["airflow_pools"] = [present(row, POOL) for row in rows["pools"]]
+        declared["airflow_pools"] = [pool(row) for row in rows["pools"]]
     found = list(secrets.found.values())
     vault = document(dict.fromkeys(secrets.found, "")) if found else "---\n"
     return {"changed": False, "content": document(declared), "vault_content": vault, "secrets": found}

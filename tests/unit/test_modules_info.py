@@ -234,7 +234,10 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
             {"key": "the_token", "value": "***"},
             {"key": "windward_fingerprints_connections", "value": "{}"},
         ],
-        pools=[{"name": "p", "slots": -1, "description": None, "include_deferred": True, "open_slots": 3}],
+        pools=[
+            {"name": "p", "slots": -1, "description": None, "include_deferred": True, "open_slots": 3},
+            {"name": "default_pool", "slots": 9, "description": "Default pool", "include_deferred": False},
+        ],
     )
     result = run("export")
     assert "LEAK" not in str({**result, "invocation": None})
@@ -263,7 +266,10 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
             {"key": "the_token", "value": secret("variable_the_token")},
             {"key": "v", "value": "{{ 1 }}"},
         ],
-        "airflow_pools": [{"name": "p", "slots": -1, "include_deferred": True}],
+        "airflow_pools": [
+            {"name": "default_pool", "slots": 9, "include_deferred": False},
+            {"name": "p", "slots": -1, "include_deferred": True},
+        ],
     }
     assert result["secrets"][0] == {
         "variable": "vault_airflow_connection_b_b_password",
