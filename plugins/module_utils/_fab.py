@@ -17,6 +17,8 @@ from ._resource import Change, Object, Plan, Resource
 
 USERS, ROLES = "/auth/fab/v1/users", "/auth/fab/v1/roles"
 USER_FIELDS = ("email", "first_name", "last_name")
+# FAB answers a longer text with 500.
+LONGEST = {"username": 512, "email": 512, "first_name": 256, "last_name": 256, "name": 64}
 
 
 @contextmanager
@@ -33,18 +35,22 @@ def fab(client: Client) -> Iterator[None]:
         ) from exc
 
 
-def unusable(name: str) -> str | None:
-    """Why an object of this name can't be asked for."""
-    return (
-        "the name must not be empty, nor have a / in it: FAB's API has no way to it"
-        if not name or "/" in name
-        else None
-    )
+def unusable(option: str, text: str) -> str | None:
+    """Why FAB can't keep a text, or can't be asked for the object of that name."""
+    if not text:
+        return f"{option} must not be empty"
+    if len(text) > LONGEST.get(option, len(text)):
+        return f"{option} must not be longer than {LONGEST[option]} characters"
+    if "\0" in text or ("/" in text and option in ("name", "username")):
+        return f"{option} must not have {'/' if '/' in text else 'NUL'} in it"
+    return None
 
 
-def find(client: Client, path: str, name: str) -> Any:
-    if unusable(name):
-        raise AirflowApiError(f"{name}: {unusable(name)}")
+def find(client: Client, path: str, option: str, name: str) -> Any:
+    """What FAB has under this name, None for nothing."""
+    reason = unusable(option, name)
+    if reason:
+        raise AirflowApiError(reason)
     with fab(client):
         return client.find(f"{path}/{segment(name)}")
 
@@ -93,7 +99,8 @@ class FabResource(Resource):
 class FabListing(Listing):
     def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
         name = module.params[self.key or ""]
-        if name is not None and unusable(name):
-            raise AirflowApiError(f"{name}: {unusable(name)}")
+        reason = unusable(self.key or "", name) if name is not None else None
+        if reason:
+            raise AirflowApiError(reason)
         with fab(client):
             return super().gather(module, client)

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._client import AirflowApiError, Client, segment
-from ._module import run
+from ._module import CONNECTION, run
 
 Object = Mapping[str, Any]
 MASK = "***"
@@ -70,7 +70,10 @@ class Listing:
     shape: Callable[[Object], dict[str, Any]] = dict
 
     def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
-        params = module.params
+        params = {name: value for name, value in module.params.items() if name not in CONNECTION}
+        empty = [name for name, value in params.items() if value == "" or "\0" in str(value)]
+        if empty:
+            raise AirflowApiError(f"{', '.join(empty)} must not be empty, nor have NUL in it")
         path = self.path.format(**{name: segment(value) for name, value in params.items() if isinstance(value, str)})
         name = params[self.key] if self.key else None
         if params["limit"] is not None and params["limit"] < 1:

@@ -116,7 +116,7 @@ UNASKED = [{"resource": "Website", "actions": ["can_read"]}]
 
 def refuse(name: str, plan: Plan) -> str | None:
     own = name == "Admin" and plan.action == "delete"
-    return "Airflow's own role is not deleted" if own else unusable(name)
+    return "Airflow's own role is not deleted" if own else unusable("name", name)
 
 
 def encode(fields: Object) -> dict[str, Any]:
@@ -138,7 +138,7 @@ ROLE = FabResource(
 
 def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     name, permissions = module.params["name"], module.params["permissions"]
-    found = find(client, ROLES, name)
+    found = find(client, ROLES, "name", name)
     current = None if found is None else {"permissions": role_row(found)["permissions"]}
     more = [] if name in OWN else UNASKED
     keep = permissions is None and current is not None

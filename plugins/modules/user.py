@@ -132,15 +132,15 @@ from ..module_utils._resource import Object, Plan
 
 SECRET = "(secret)"
 OTHER = "(another secret)"
+UNKNOWN = "(perhaps another secret)"
 
 
 def refuse(name: str, plan: Plan) -> str | None:
-    empty = [field for field in plan.fields if plan.after[field] == ""]
-    if empty:
-        return f"{', '.join(empty)} must not be empty"
+    texts = {"username": name, **{field: plan.after[field] for field in plan.fields if field != "roles"}}
+    reasons = [reason for option, text in texts.items() if (reason := unusable(option, text))]
     if plan.action == "create" and not plan.after.get("roles"):
-        return "a new user needs one role at least"
-    return unusable(name)
+        reasons.append("a new user needs one role at least")
+    return "; ".join(reasons) or None
 
 
 USER = FabResource(
@@ -172,9 +172,11 @@ def wanted_password(module: AnsibleModule, client: Client, found: Any) -> str | 
         return password  # None, or what is refused
     if not found:
         return SECRET
-    if module.params["update_password"] == "on_create" or client.accepts(found["username"], password):
+    if module.params["update_password"] == "on_create":
         return None
-    return OTHER
+    if found.get("active") is False:
+        return UNKNOWN  # no password would let them in
+    return None if client.accepts(found["username"], password) else OTHER
 
 
 def foresee(module: AnsibleModule, client: Client, found: Any) -> None:
@@ -185,13 +187,13 @@ def foresee(module: AnsibleModule, client: Client, found: Any) -> None:
         if owners:
             raise AirflowApiError(f"user {module.params['username']}: the e-mail address is taken by {owners[0]}")
     for role in sorted(set(module.params["roles"] or ()) - set(user_row(here)["roles"])):
-        if find(client, ROLES, role) is None:
+        if find(client, ROLES, "name", role) is None:
             module.warn(f"There is no role {role} yet")
 
 
 def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     params, name = module.params, module.params["username"]
-    found = find(client, USERS, name)
+    found = find(client, USERS, "username", name)
     current = None
     if found:
         current = {**user_row(found), "password": SECRET}

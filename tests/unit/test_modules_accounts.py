@@ -114,6 +114,12 @@ def test_a_user_who_is_not_active_is_told_of(api: ScriptedApi, run: Run) -> None
     assert result["warnings"] == ["User eve is not active, and the API can't change that"]
 
 
+def test_the_password_of_a_user_who_is_not_active_is_not_tried(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{USERS}/eve", 200, eve(active=False)).expect("PATCH", f"{USERS}/eve", 200, eve(active=False))
+    result = run("user", username="eve", password=PASSWORD)
+    assert (result["changed"], result["diff"][0]["after"]["password"]) == (True, "(perhaps another secret)")
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_user_is_changed(api: ScriptedApi, run: Run, check: bool) -> None:
     api.expect("GET", f"{USERS}/EVE", 200, eve())
@@ -154,6 +160,11 @@ def test_user_that_is_absent(api: ScriptedApi, run: Run) -> None:
         (Plan("create", {}, {"roles": []}, ("roles",)), "a new user needs one role at least"),
         (Plan("update", {"last_name": ""}, {"last_name": "", "roles": []}, ("roles",)), None),
         (Plan("update", {"password": "x"}, {"password": ""}, ("password",)), "password must not be empty"),
+        (
+            Plan("update", {}, {"email": "x" * 513}, ("email",)),
+            "email must not be longer than 512 characters",
+        ),
+        (Plan("update", {}, {"email": "x" * 512, "first_name": "x/y"}, ("email", "first_name")), None),
         (Plan("delete", {"email": "x"}, {}), None),
     ],
 )
@@ -234,9 +245,10 @@ def test_another_auth_manager_is_told(
 
 
 @pytest.mark.parametrize("module", ["user", "role", "user_info", "role_info"])
-@pytest.mark.parametrize("name", ["", "a/b"])
+@pytest.mark.parametrize("name", ["", "a/b", "a\0b", "x" * 600])
 def test_names_that_the_api_has_no_way_to(run: Run, module: str, name: str) -> None:
-    assert "FAB's API has no way to it" in run(module, **{"username" if "user" in module else "name": name})["msg"]
+    option = "username" if "user" in module else "name"
+    assert run(module, **{option: name})["msg"].startswith(f"{option} must not ")
 
 
 def test_no_airflow_at_all_is_told(api: ScriptedApi, run: Run) -> None:

@@ -163,6 +163,12 @@ def test_a_limit_that_is_none(run: Run) -> None:
     assert run("pool_info", limit=0)["msg"] == "limit must be 1 or more"
 
 
+@pytest.mark.parametrize("text", ["", "a\0b"])
+def test_texts_that_the_api_stumbles_over(run: Run, text: str) -> None:
+    assert run("dag_run_info", dag_id=text)["msg"] == "dag_id must not be empty, nor have NUL in it"
+    assert run("variable_info", key=text)["msg"] == "key must not be empty, nor have NUL in it"
+
+
 def test_a_name_does_not_go_with_filters(run: Run) -> None:
     assert "mutually exclusive" in run("dag_info", dag_id="a", paused=True)["msg"]
 

@@ -57,7 +57,7 @@ def write(fields: dict[str, Any]) -> str:
 
 def main() -> None:
     rng = random.Random(20261121)
-    connections = [connection(rng) for _ in range(int(sys.argv[1]))]
+    connections = [connection(rng) for _number in range(int(sys.argv[1]))]
     rows = [{"connection": one, "uri": write(one)} for one in connections] + [{"uri": uri} for uri in URIS]
     print(f'{{"airflow": "{airflow.__version__}", "vectors": [')
     print(",\n".join(json.dumps({**row, "read": read(row["uri"])}) for row in rows))
