@@ -126,17 +126,20 @@ class Client:
         reply = self._authorized("GET", path, None, None)
         return None if reply.says_no_such_object() else self._judge("GET", path, reply)
 
-    def pages(self, path: str, key: str, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """All rows of a listing. The offset follows what came, as a server may hand out fewer than asked for."""
+    def pages(
+        self, path: str, key: str, query: Mapping[str, Any] | None = None, limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """All rows of a listing, or the first. The offset follows what came: a server may give fewer than asked for."""
         found: list[dict[str, Any]] = []
         while True:
-            page = self.get(path, {**(query or {}), "limit": PAGE, "offset": len(found)})
+            ask = PAGE if limit is None else min(PAGE, limit - len(found))
+            page = self.get(path, {**(query or {}), "limit": ask, "offset": len(found)})
             try:
                 rows, total = page[key], page["total_entries"]
             except (TypeError, KeyError):
                 raise AirflowApiError(f"GET {self._url(path)}: the answer is not a listing of {key}") from None
             found += rows
-            if not rows or len(found) >= total:
+            if not rows or len(found) >= (total if limit is None else min(total, limit)):
                 return found
 
     def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
@@ -149,6 +152,12 @@ class Client:
         return reply
 
     # -- log-in ------------------------------------------------------------------------------------------------------
+
+    def accepts(self, username: str, password: str) -> bool:
+        """Whether Airflow lets somebody in with this password. It counts as a log-in of theirs."""
+        login = {"username": username, "password": password}
+        reply = self._exchange_patiently("POST", TOKEN_PATH, None, login, {}, idempotent=True)
+        return reply.status != 401 and bool(self._judge("POST", TOKEN_PATH, reply))
 
     def _authorized(self, method: str, path: str, query: Mapping[str, Any] | None, body: Any) -> Reply:
         """One request with the token; a token that is refused is renewed once, where there is a log-in."""

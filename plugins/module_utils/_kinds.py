@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import _connection_uri
+from ._connection_uri import FIELDS as FROM_URI
+from ._connection_uri import from_uri
 from ._resource import Object, Plan, Resource
 from ._secrets import MASK, RESERVED, leaves, sensitive, texts
 
@@ -108,7 +109,6 @@ POOL = Kind(
 # -- connections -------------------------------------------------------------------------------------------------------
 
 EMPTY = {"description": "", "host": "", "login": "", "password": "", "schema": "", "port": 0, "extra": {}}
-FROM_URI = ("conn_type", "host", "login", "password", "schema", "port", "extra")
 
 
 def declare_connection(element: Object) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def declare_connection(element: Object) -> dict[str, Any]:
         if both:
             raise ValueError(f"uri and {', '.join(both)} can't be given together")
         try:
-            fields.update(_connection_uri.parse(element["uri"]))
+            fields.update({**{name: EMPTY.get(name, "") for name in FROM_URI}, **from_uri(element["uri"])})
         except ValueError as exc:
             raise ValueError(f"uri: {exc}") from None
     if fields.get("extra") is not None:

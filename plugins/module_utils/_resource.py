@@ -94,9 +94,14 @@ class Resource:
         name = module.params[self.key]
         found = client.find(f"{self.path}/{segment(name)}")
         current = None if found is None else {key: found.get(key) for key in self.fields}
-        wanted = {key: module.params[key] for key in self.fields}
+        return self.settle(module, client, name, current, {key: module.params[key] for key in self.fields})
+
+    def settle(
+        self, module: AnsibleModule, client: Client, name: str, current: Object | None, wanted: Object
+    ) -> dict[str, Any]:
+        """The way from what is to what is wanted, however the two were read."""
         the_plan = plan(current, wanted, module.params["state"], self.defaults)
-        missing = [key for key in self.required if the_plan.action == "create" and wanted[key] is None]
+        missing = [key for key in self.required if the_plan.action == "create" and wanted.get(key) is None]
         reason = f"creating it needs {', '.join(missing)}" if missing else self.refuse(name, the_plan)
         if reason:
             raise AirflowApiError(f"{self.kind} {name}: {reason}")

@@ -77,6 +77,9 @@ def test_modules(vm: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_API_PASSWORD", vm.secrets()["admin_password"])
     run = vm.play("tests/integration/modules.yml")
     assert run.code == 0, run.failures
+    live = vm.said(["pytest", "-p", "no:cacheprovider", "--durations=10", "--color=no", "tests/live"], PLAIN)
+    print(live.out)
+    assert live.code == 0
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,12 @@ def row(
     return (rule, says, variables or {}, groups, hosts or {})
 
 
+def user(**differs: Any) -> dict[str, Any]:
+    """A user that is accepted, but for what differs; without what is None."""
+    whole = {"username": "Eve", "email": "e@x.org", "first_name": "E", "last_name": "V", "roles": ["Op"]}
+    return {name: value for name, value in {**whole, "password": "pw", **differs}.items() if value is not None}
+
+
 VM = {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}}
 ZEROES = base64.urlsafe_b64encode(bytes(32)).decode()
 
@@ -569,6 +575,24 @@ REFUSED = [
         "airflow_pools[p]: is declared twice",
         {"airflow_pools": [{"name": "p", "slots": 1}, {"name": "p", "slots": 2}]},
     ),
+    row("account", "airflow_roles[r].permission: is no option", {"airflow_roles": [{"name": "r", "permission": []}]}),
+    row("account", "airflow_roles[0].name: must be given", {"airflow_roles": [{"permissions": []}]}),
+    row(
+        "account",
+        "airflow_roles[r].permissions[0].actions: 'can_read' - must be a list",
+        {"airflow_roles": [{"name": "r", "permissions": [{"resource": "DAGs", "actions": "can_read"}]}]},
+    ),
+    row("account", "airflow_roles[Admin]: Airflow's own", {"airflow_roles": [{"name": "Admin", "state": "absent"}]}),
+    row("account", "airflow_roles[r]: is declared twice", {"airflow_roles": [{"name": "r"}, {"name": "r"}]}),
+    row("account", "airflow_users[eve]: is declared twice", {"airflow_users": [user(), user(username="eve")]}),
+    row("account", "airflow_users[Eve]: password must be given", {"airflow_users": [user(password=None)]}),
+    row("account", "airflow_users[Eve]: email must be given", {"airflow_users": [user(email=None)]}),
+    row("account", "airflow_users[Eve]: password must not be empty", {"airflow_users": [user(password="")]}),
+    row("account", "airflow_users[Eve]: a new user needs one role", {"airflow_users": [user(roles=[])]}),
+    row("account", "airflow_users[Eve].update_password: 'never'", {"airflow_users": [user(update_password="never")]}),
+    row("account", "airflow_users[Eve].password: must be a string", {"airflow_users": [user(password=8461037)]}),
+    row("types", "airflow_users[0]: 'a' - must be a dictionary", {"airflow_users": ["a"]}),
+    row("one_deployment", "airflow_users: differs", groups=TWO, hosts={"b": {"airflow_users": [user()]}}),
 ]
 
 # (rule, what the warning says, ...): not refused, because somebody may know better.
@@ -638,6 +662,7 @@ ACCEPTED = [
         ],
         "airflow_variables": [{"key": "a", "src": "/on/the/operator/host"}, {"key": "b", "value": 0}],
     },
+    {"airflow_users": [user(), {"username": "gone", "state": "absent"}], "airflow_roles": [{"name": "r"}]},
     {"airflow_mine": 1, "airflow_ignore_variables": ["airflow_mine"]},
     {"airflow_proxy_environment": {"HTTPS_PROXY": "http://u:p@proxy:3128", "no_proxy": "localhost"}},
     {"airflow_dags_paused": ["a"], "airflow_dags_unpaused": ["b"], "airflow_dags_release": "0f" * 16},

@@ -8,8 +8,14 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.windward.airflow.plugins.module_utils import _connection_uri
-from ansible_collections.windward.airflow.plugins.module_utils._kinds import CONNECTION, POOL, VARIABLE, content
+from ansible_collections.windward.airflow.plugins.module_utils._connection_uri import FIELDS, from_uri
+from ansible_collections.windward.airflow.plugins.module_utils._kinds import (
+    CONNECTION,
+    POOL,
+    VARIABLE,
+    content,
+    declare_connection,
+)
 from ansible_collections.windward.airflow.plugins.module_utils._secrets import (
     carried,
     compare,
@@ -99,36 +105,20 @@ def test_who_was_touched(entry: dict[str, Any], names: set[str] | None) -> None:
     assert touched(entry) == names
 
 
-# Airflow's own rules, as its documentation on connections tells them.
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [
-        (
-            "my-conn-type://my-login:my-password@my-host:5432/my-schema?param1=val1&param2=val2",
-            {"conn_type": "my_conn_type", "host": "my-host", "login": "my-login", "password": "my-password",
-             "schema": "my-schema", "port": 5432, "extra": {"param1": "val1", "param2": "val2"}},
-        ),
-        ("postgresql://h", {"conn_type": "postgres", "host": "h"}),
-        ("http://https://api.example.org:443/p", {"conn_type": "http", "host": "https://api.example.org", "port": 443,
-                                                  "schema": "p"}),
-        ("aws://?__extra__=%7B%22a%22%3A%20%7B%22b%22%3A%201%7D%7D", {"conn_type": "aws", "extra": {"a": {"b": 1}}}),
-        ("ftp://u%40x:p%2Fw@h/", {"conn_type": "ftp", "login": "u@x", "password": "p/w", "host": "h"}),
-        ("postgres://%2Fvar%2Frun/db", {"conn_type": "postgres", "host": "/var/run", "schema": "db"}),
-    ],
-)  # fmt: skip
-def test_uri(uri: str, expected: dict[str, Any]) -> None:
-    empty = {"conn_type": "", "host": "", "login": "", "password": "", "schema": "", "port": 0, "extra": {}}
-    assert _connection_uri.parse(uri) == {**empty, **expected}
-
-
 @pytest.mark.parametrize(
     "uri", ["secret-thing", "a://b://c://secret-thing", "http://h:secret-thing/", "x://h?__extra__=secret-thing"]
 )
 def test_a_wrong_uri_is_not_repeated(uri: str) -> None:
     with pytest.raises(ValueError) as raised:
-        _connection_uri.parse(uri)
+        from_uri(uri)
     assert "secret-thing" not in str(raised.value)
     assert "secret-thing" not in str(CONNECTION.wrong({"connection_id": "c", "uri": uri}))
+
+
+def test_a_uri_says_all_of_a_connection() -> None:
+    declared = declare_connection({"connection_id": "c", "uri": "postgresql://h"})
+    empty = {"host": "", "login": "", "password": "", "schema": "", "port": 0, "extra": {}}
+    assert {name: declared[name] for name in FIELDS} == {**empty, "conn_type": "postgres", "host": "h"}
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ tests/unit/test_preflight_rules.py makes it speak.
 from __future__ import annotations
 
 from ..registry import DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
-from . import airflow_options, data, files, found, hosts, names, requirements, resources, secrets, topology
+from . import accounts, airflow_options, data, files, found, hosts, names, requirements, resources, secrets, topology
 
 __all__ = [
     "DEPLOYMENT_RULES",
     "FOUND_RULES",
     "HOST_RULES",
+    "accounts",
     "airflow_options",
     "data",
     "files",

@@ -39,6 +39,8 @@ SHARED = (
     "airflow_dags_paused",
     "airflow_dags_unpaused",
     "airflow_pools",
+    "airflow_roles",
+    "airflow_users",
 )
 
 

@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. What modules that only look share: one object or a listing, filters, paging, masks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._client import AirflowApiError, Client, segment
+from ._module import CONNECTION, run
+
+Object = Mapping[str, Any]
+MASK = "***"
+# What Airflow 3.3 takes for the name of a secret (its `DEFAULT_SENSITIVE_FIELDS`, without those that others contain).
+_SENSITIVE = re.compile(
+    "access_key|access_token|api_key|apikey|auth_header|authorization|bearer|connection_string|dsn|passphrase|passwd|"
+    "password|private_key|proxy|proxies|secret|service_account|service_key|token|keyfile_dict|webhook_url"
+)
+
+
+def sensitive(name: object) -> bool:
+    """Airflow's own rule: whether a value of this name is a secret."""
+    return isinstance(name, str) and bool(_SENSITIVE.search(re.sub(r"\W+", "_", name.strip().lower())))
+
+
+def masked(value: Any, name: object = None) -> Any:
+    """A value without its secrets: the server may be told not to mask by name, so this doesn't rely on it."""
+    if isinstance(value, dict):
+        return {key: masked(one, name if sensitive(name) else key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [masked(one, name if sensitive(name) else None) for one in value]
+    return MASK if value is not None and sensitive(name) else value
+
+
+def masked_text(text: str | None, name: str | None = None) -> str | None:
+    """The same for a text that may be JSON. Without a secret in it, it stays letter by letter."""
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return masked(text or None, name) or text
+    shown = masked(value, name)
+    return text if shown == value else json.dumps(shown)
+
+
+def connection_row(found: Object) -> dict[str, Any]:
+    """A connection without its secrets; `extra` as a dictionary."""
+    row = {name: value for name, value in found.items() if name not in ("password", "extra")}
+    extra = json.loads(found["extra"]) if found.get("extra") else {}
+    return {**row, "has_password": bool(found.get("password")), "extra": masked(extra)}
+
+
+def variable_row(found: Object) -> dict[str, Any]:
+    return {**found, "value": masked_text(found.get("value"), found["key"])}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A kind of object, declared by the module that tells about it. `key` names one; `filters` are query parameters."""
+
+    path: str
+    rows: str
+    key: str | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
+    shape: Callable[[Object], dict[str, Any]] = dict
+
+    def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
+        params = {name: value for name, value in module.params.items() if name not in CONNECTION}
+        empty = [name for name, value in params.items() if value == "" or "\0" in str(value)]
+        if empty:
+            raise AirflowApiError(f"{', '.join(empty)} must not be empty, nor have NUL in it")
+        path = self.path.format(**{name: segment(value) for name, value in params.items() if isinstance(value, str)})
+        name = params[self.key] if self.key else None
+        if params["limit"] is not None and params["limit"] < 1:
+            raise AirflowApiError("limit must be 1 or more")
+        if name is None:
+            chosen = {self.filters.get(option, option): params[option] for option in (*self.filters, "order_by")}
+            query = {parameter: _text(value) for parameter, value in chosen.items() if value not in (None, [])}
+            found = client.pages(path, self.rows, query, params["limit"])
+        else:
+            one = client.find(f"{path}/{segment(name)}")
+            found = [] if one is None else [one]
+        return {"changed": False, self.rows: [self.shape(row) for row in found]}
+
+    def run(self, spec: dict[str, Any] | None = None, **rules: Any) -> None:
+        """Be the module. What narrows a listing does not go with the name of one object."""
+        options = {**(spec or {}), "order_by": {"type": "str"}, "limit": {"type": "int"}}
+        if self.key:
+            options[self.key] = {"type": "str", "no_log": False}
+        run(options, self.gather, **rules)
+
+
+def _text(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+PATTERN = {"pattern": {"type": "str"}, "prefix": {"type": "str"}}
+
+
+def patterns(name: str) -> dict[str, str]:
+    """The API's parameters for the options `pattern` and `prefix`."""
+    return {"pattern": f"{name}_pattern", "prefix": f"{name}_prefix_pattern"}

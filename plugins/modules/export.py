@@ -1,0 +1,217 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: export
+short_description: Write connections, variables and pools of Airflow down as variables of an inventory
+version_added: 0.1.0
+description:
+  - Gives the text of a vars file with C(airflow_connections), C(airflow_variables) and C(airflow_pools), which declare
+    what a live Airflow has.
+  - No secret leaves Airflow. Every value that it hides, or would hide by its name, becomes a reference to a variable of
+    Ansible Vault. RV(vault_content) is the text of a file with those variables, to be filled in and encrypted.
+  - A text with C({{) in it is written so that Ansible leaves it as it is.
+author: Windward contributors (@windward)
+extends_documentation_fragment:
+  - windward.airflow.api
+  - windward.airflow.attributes.info
+options:
+  kinds:
+    description: What to export.
+    type: list
+    elements: str
+    choices: [connections, variables, pools]
+    default: [connections, variables, pools]
+  vault_prefix:
+    description: What the names of the variables with secrets begin with. Lower-case letters, digits and C(_).
+    type: str
+    default: vault_airflow_
+notes:
+  - Airflow hides a password always, and in C(extra) and variables what M(windward.airflow.connection_info) tells. A
+    secret under a harmless name is no secret to Airflow, nor to this module, so look through the file.
+  - Airflow's server also hides any text that it has met as a secret elsewhere. Such a value becomes a reference too,
+    though it may be none. So does a value that really holds C(***).
+  - A variable that hides a part of its JSON becomes one reference, for the whole text.
+seealso:
+  - module: windward.airflow.connection_info
+  - module: windward.airflow.variable_info
+"""
+
+EXAMPLES = r"""
+- name: Read what the development's Airflow has
+  windward.airflow.export:
+    api_url: https://airflow-dev.example.org
+    api_username: deploy
+    api_password: "{{ vault_deploy_password }}"
+  register: exported
+
+- name: Write it down for production
+  ansible.builtin.copy:
+    dest: inventories/prod/group_vars/airflow/resources.yml
+    content: "{{ exported.content }}"
+    mode: "0644"
+
+- name: Write down the secrets to be filled in, once
+  ansible.builtin.copy:
+    dest: inventories/prod/group_vars/airflow/vault.yml
+    content: "{{ exported.vault_content }}"
+    mode: "0600"
+    force: false
+
+- name: Look at the pools only
+  windward.airflow.export:
+    api_url: https://airflow-dev.example.org
+    api_token: "{{ airflow_token }}"
+    kinds: [pools]
+"""
+
+RETURN = r"""
+content:
+  description: The vars file.
+  returned: success
+  type: str
+  sample: |
+    ---
+    airflow_connections:
+      - connection_id: "sales_db"
+        conn_type: "postgres"
+        host: "db.example.org"
+        login: "sales"
+        password: "{{ vault_airflow_connection_sales_db_password }}"
+    airflow_pools:
+      - name: "warehouse"
+        slots: 8
+        include_deferred: false
+vault_content:
+  description: A vars file with an empty text for each secret.
+  returned: success
+  type: str
+  sample: |
+    ---
+    vault_airflow_connection_sales_db_password: ""
+secrets:
+  description: What each of the variables in RV(vault_content) stands for.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    variable:
+      description: Name of the variable.
+      type: str
+    kind:
+      description: V(connection) or V(variable).
+      type: str
+    name:
+      description: The connection's ID or the variable's key.
+      type: str
+    field:
+      description: Where in the object the secret is.
+      type: str
+  sample:
+    - variable: vault_airflow_connection_sales_db_password
+      kind: connection
+      name: sales_db
+      field: password
+"""
+
+import re
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._client import AirflowApiError, Client
+from ..module_utils._info import MASK, Object, connection_row, variable_row
+from ..module_utils._module import run
+from ..module_utils._yaml import Template, document
+
+CONNECTION = ("connection_id", "conn_type", "description", "host", "login", "schema", "port")
+VARIABLE = ("key", "value", "description")
+POOL = ("name", "slots", "description", "include_deferred")
+KINDS = ("connections", "variables", "pools")
+OURS = "windward_fingerprints_"  # variables in which the collection keeps its own accounts of other objects
+
+
+class Secrets:
+    """Every secret met, with the name of the variable that is to hold it; no two have the same."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.found: dict[str, dict[str, str]] = {}
+
+    def reference(self, kind: str, name: str, field: str) -> Template:
+        words = [kind, name, field] if field != "value" else [kind, name]
+        stem = self._prefix + re.sub(r"[^a-z0-9]+", "_", "_".join(words).lower()).strip("_")
+        variable, number = stem, 2
+        while variable in self.found:
+            variable, number = f"{stem}_{number}", number + 1
+        self.found[variable] = {"variable": variable, "kind": kind, "name": name, "field": field}
+        return Template("{{ " + variable + " }}")
+
+    def replaced(self, value: Any, kind: str, name: str, field: str) -> Any:
+        """A value with references where a mask is."""
+        if isinstance(value, dict):
+            return {key: self.replaced(one, kind, name, f"{field}.{key}") for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.replaced(one, kind, name, f"{field}.{index}") for index, one in enumerate(value)]
+        return self.reference(kind, name, field) if isinstance(value, str) and MASK in value else value
+
+
+def present(found: Object, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: found[name] for name in names if found.get(name) is not None}
+
+
+def connection(found: Object, secrets: Secrets) -> dict[str, Any]:
+    row, name = connection_row(found), found["connection_id"]
+    entry = present(row, CONNECTION)
+    if row["has_password"]:
+        entry["password"] = secrets.reference("connection", name, "password")
+    if row["extra"]:
+        entry["extra"] = secrets.replaced(row["extra"], "connection", name, "extra")
+    return entry
+
+
+def variable(found: Object, secrets: Secrets) -> dict[str, Any]:
+    row = present(variable_row(found), VARIABLE)
+    return {**row, "value": secrets.replaced(row.get("value"), "variable", found["key"], "value")}
+
+
+def pool(found: Object) -> dict[str, Any]:
+    """A pool; the description of Airflow's own one can't be changed, so it is not declared."""
+    return present(found, tuple(name for name in POOL if (found["name"], name) != ("default_pool", "description")))
+
+
+def export(module: AnsibleModule, client: Client) -> dict[str, Any]:
+    kinds, secrets = module.params["kinds"], Secrets(module.params["vault_prefix"])
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", module.params["vault_prefix"]):
+        raise AirflowApiError("vault_prefix must be lower-case letters, digits and _, and begin with no digit")
+    orders = {"connections": "connection_id", "variables": "key", "pools": "name"}
+    rows: dict[str, list[Any]] = {}
+    for kind in KINDS:
+        if kind in kinds:
+            rows[kind] = sorted(client.pages(f"/api/v2/{kind}", kind), key=lambda row: str(row[orders[kind]]))
+    declared: dict[str, Any] = {}
+    if "connections" in rows:
+        declared["airflow_connections"] = [connection(row, secrets) for row in rows["connections"]]
+    if "variables" in rows:
+        own = [row for row in rows["variables"] if not row["key"].startswith(OURS)]
+        declared["airflow_variables"] = [variable(row, secrets) for row in own]
+    if "pools" in rows:
+        declared["airflow_pools"] = [pool(row) for row in rows["pools"]]
+    found = list(secrets.found.values())
+    vault = document(dict.fromkeys(secrets.found, "")) if found else "---\n"
+    return {"changed": False, "content": document(declared), "vault_content": vault, "secrets": found}
+
+
+def main() -> None:
+    spec = {
+        "kinds": {"type": "list", "elements": "str", "choices": list(KINDS), "default": list(KINDS)},
+        "vault_prefix": {"type": "str", "default": "vault_airflow_"},
+    }
+    run(spec, export)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Modules that only look, and export."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.windward.airflow.plugins.module_utils._info import masked, masked_text
+from ansible_collections.windward.airflow.plugins.module_utils._yaml import Template, document
+from api_script import ScriptedApi, run_module
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with ScriptedApi() as server:
+        yield server
+
+
+@pytest.fixture
+def run(api: ScriptedApi, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(name: str, /, **options: Any) -> dict[str, Any]:
+        return run_module(name, {"api_url": api.url, "api_token": "t0", **options}, capsys)
+
+    return run
+
+
+# -- masks -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"region": "eu", "n": 1}, {"region": "eu", "n": 1}),
+        (
+            {"password": "s", "My-API  key": "s", "X.Token": 5},
+            {"password": "***", "My-API  key": "***", "X.Token": "***"},
+        ),
+        ({"secret": {"a": "s", "b": ["s", {"c": "s"}]}}, {"secret": {"a": "***", "b": ["***", {"c": "***"}]}}),
+        ({"a": [{"dsn": "s"}], "proxies": {}}, {"a": [{"dsn": "***"}], "proxies": {}}),
+        ({"token": None, "key": "k", "pass": "p"}, {"token": None, "key": "k", "pass": "p"}),
+    ],
+)
+def test_masked(value: Any, expected: Any) -> None:
+    assert masked(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("region", "eu", "eu"),
+        ("db_password", "s", "***"),
+        ("db_password", '{"a": "s"}', '{"a": "***"}'),
+        ("db_password", "5", '"***"'),
+        ("settings", '{"b":1,  "token": "s"}', '{"b": 1, "token": "***"}'),
+        ("settings", '{"b":1,  "c": 2}', '{"b":1,  "c": 2}'),
+        ("settings", "", ""),
+        ("db_password", "", ""),
+        ("settings", None, None),
+    ],
+)
+def test_masked_text(key: str, text: str | None, expected: str | None) -> None:
+    assert masked_text(text, key) == expected
+
+
+# -- looking -----------------------------------------------------------------------------------------------------------
+
+CONNECTION = {
+    "connection_id": "db",
+    "conn_type": "postgres",
+    "host": "h",
+    "password": "LEAK",
+    "extra": '{"token": "LEAK"}',
+}
+
+
+def test_a_connection_without_its_secrets(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", "/api/v2/connections/db", 200, CONNECTION)
+    result = run("connection_info", connection_id="db")
+    assert (result["changed"], "LEAK" in str(result["connections"])) == (False, False)
+    (found,) = result["connections"]
+    assert (found["has_password"], found["extra"]) == (True, {"token": "***"})
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "path", "detail"),
+    [
+        (
+            "connection_info",
+            {"connection_id": "a/b"},
+            "/api/v2/connections/a%2Fb",
+            "The Connection `a/b` was not found",
+        ),
+        ("variable_info", {"key": "a"}, "/api/v2/variables/a", "The Variable `a` was not found"),
+        ("pool_info", {"name": "a"}, "/api/v2/pools/a", "The Pool `a` was not found"),
+        ("dag_info", {"dag_id": "a"}, "/api/v2/dags/a", "The Dag `a` was not found"),
+        ("dag_run_info", {"dag_id": "d", "run_id": "a"}, "/api/v2/dags/d/dagRuns/a", "The DagRun was not found"),
+        ("user_info", {"username": "a"}, "/auth/fab/v1/users/a", "The User `a` was not found"),
+        ("role_info", {"name": "a"}, "/auth/fab/v1/roles/a", "Role 'a' does not exist."),
+    ],
+)
+def test_what_is_not_there_is_an_empty_list(
+    api: ScriptedApi, run: Run, module: str, options: dict[str, str], path: str, detail: str
+) -> None:
+    api.expect("GET", path, 404, {"detail": detail})
+    result = run(module, **options)
+    assert [value for value in result.values() if isinstance(value, list)] == [[]]
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "path", "query"),
+    [
+        ("connection_info", {"prefix": "x"}, "/api/v2/connections", {"connection_id_prefix_pattern": ["x"]}),
+        ("variable_info", {"pattern": "x|y"}, "/api/v2/variables", {"variable_key_pattern": ["x|y"]}),
+        ("pool_info", {"order_by": "-slots"}, "/api/v2/pools", {"order_by": ["-slots"]}),
+        (
+            "dag_info",
+            {"tags": ["a", "b"], "paused": False, "exclude_stale": False},
+            "/api/v2/dags",
+            {"tags": ["a", "b"], "paused": ["false"], "exclude_stale": ["false"]},
+        ),
+        (
+            "dag_run_info",
+            {"state": ["queued", "failed"], "start_date_gte": "2026-11-20T00:00:00Z"},
+            "/api/v2/dags/~/dagRuns",
+            {"state": ["queued", "failed"], "start_date_gte": ["2026-11-20T00:00:00Z"]},
+        ),
+        ("import_error_info", {"filename": "a.py"}, "/api/v2/importErrors", {"filename": ["a.py"]}),
+    ],
+)
+def test_filters_are_the_apis(
+    api: ScriptedApi, run: Run, module: str, options: dict[str, Any], path: str, query: dict[str, Any]
+) -> None:
+    rows = {"dagRuns": "dag_runs", "importErrors": "import_errors"}.get(
+        path.rpartition("/")[2], path.rpartition("/")[2]
+    )
+    api.expect("GET", path, 200, {rows: [], "total_entries": 0})
+    assert run(module, **options)[rows] == []
+    assert api.requests[0].query == {"limit": ["100"], "offset": ["0"], **query}
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(None, [100, 100]), (120, [100, 20]), (3, [3]), (500, [100, 100])])
+def test_as_many_pages_as_it_needs(api: ScriptedApi, run: Run, limit: int | None, asked: list[int]) -> None:
+    pools = [{"name": str(number), "slots": 1} for number in range(150)]
+    start = 0
+    for size in asked:
+        api.expect("GET", "/api/v2/pools", 200, {"pools": pools[start : start + size], "total_entries": 150})
+        start += size
+    found = run("pool_info", **({"limit": limit} if limit else {}))["pools"]
+    assert [one["name"] for one in found] == [str(number) for number in range(min(limit or 150, 150))]
+    assert [request.query["limit"] for request in api.requests] == [[str(size)] for size in asked]
+
+
+def test_a_limit_that_is_none(run: Run) -> None:
+    assert run("pool_info", limit=0)["msg"] == "limit must be 1 or more"
+
+
+@pytest.mark.parametrize("text", ["", "a\0b"])
+def test_texts_that_the_api_stumbles_over(run: Run, text: str) -> None:
+    assert run("dag_run_info", dag_id=text)["msg"] == "dag_id must not be empty, nor have NUL in it"
+    assert run("variable_info", key=text)["msg"] == "key must not be empty, nor have NUL in it"
+
+
+def test_a_name_does_not_go_with_filters(run: Run) -> None:
+    assert "mutually exclusive" in run("dag_info", dag_id="a", paused=True)["msg"]
+
+
+def test_what_else_is_not_told(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", "/api/v2/dags/a", 200, {"dag_id": "a", "file_token": "LEAK"})
+    assert "LEAK" not in str(run("dag_info", dag_id="a")["dags"])
+    api.expect("GET", "/api/v2/dags/a/dagRuns/r", 200, {"dag_run_id": "r", "conf": {"api_key": "LEAK", "day": 1}})
+    assert run("dag_run_info", dag_id="a", run_id="r")["dag_runs"][0]["conf"] == {"api_key": "***", "day": 1}
+
+
+# -- export ------------------------------------------------------------------------------------------------------------
+
+TRICKY = ["", "no", "0600", "1e3", "null", " x ", "a: b # c", "{{ x }}", "{% x %}", "{# x #}", "a\nb\t\"'\\",
+          "ü 漢字 😀", "\x00\x07\x7f\x85\u2028\ufeff", "- a", "%a", "@a", "!a", "&a", "*a", "~",
+          "{", "[", "x" * 3000]  # fmt: skip
+
+
+def loaded(text: str, folder: Path, **values: str) -> Any:
+    """What Ansible makes of a vars file, its templates evaluated."""
+    loader, file = DataLoader(), folder / "vars.yml"
+    file.write_text(text, encoding="utf-8")
+    content = loader.load_from_file(str(file), trusted_as_template=True)
+    return Templar(loader=loader, variables=values).template(content)
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_a_text_arrives_as_it_is(text: str, tmp_path: Path) -> None:
+    assert loaded(document({"rows": [{"a": text, "b": {"no": [text, {}]}}]}), tmp_path) == {
+        "rows": [{"a": text, "b": {"no": [text, {}]}}]
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [0, 1.5, -1, True, False, None, {}, [], [[1], []], {"": 1, "a b": 2, "on": 3, "-": 4}]
+)
+def test_other_values_arrive_too(value: Any, tmp_path: Path) -> None:
+    assert loaded(document({"rows": value}), tmp_path) == {"rows": value}
+
+
+def test_a_reference_is_evaluated(tmp_path: Path) -> None:
+    assert loaded(document({"rows": [Template("{{ vault_x }}")]}), tmp_path, vault_x="SECRET") == {"rows": ["SECRET"]}
+
+
+def listing(api: ScriptedApi, **rows: list[Any]) -> None:
+    for kind, found in rows.items():
+        api.expect("GET", f"/api/v2/{kind}", 200, {kind: found, "total_entries": len(found)})
+
+
+def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
+    extra = {"region": "{{ eu }}", "api_key": "LEAK", "deep": [{"x": "a-***-b"}]}
+    listing(
+        api,
+        connections=[
+            {
+                "connection_id": "b.b",
+                "conn_type": "http",
+                "password": None,
+                "extra": None,
+                "port": 0,
+                "description": "",
+            },
+            {"connection_id": "B b", "conn_type": "http", "password": "***", "extra": None},
+            {"connection_id": "a", "conn_type": "aws", "password": "***", "extra": json.dumps(extra)},
+            {"connection_id": "b_b", "conn_type": "http", "password": "***", "extra": None},
+        ],
+        variables=[
+            {"key": "v", "value": "{{ 1 }}", "description": None},
+            {"key": "the_token", "value": "***"},
+            {"key": "windward_fingerprints_connections", "value": "{}"},
+        ],
+        pools=[
+            {"name": "p", "slots": -1, "description": None, "include_deferred": True, "open_slots": 3},
+            {"name": "default_pool", "slots": 9, "description": "Default pool", "include_deferred": False},
+        ],
+    )
+    result = run("export")
+    assert "LEAK" not in str({**result, "invocation": None})
+    names = [one["variable"] for one in result["secrets"]]
+    assert DataLoader().load(result["vault_content"]) == dict.fromkeys(names, "")
+    values = {name: f"value of {name}" for name in names}
+    found = loaded(result["content"], tmp_path, **values)
+
+    def secret(name: str) -> str:
+        return values[f"vault_airflow_{name}"]
+
+    a_extra = {"region": "{{ eu }}", "api_key": secret("connection_a_extra_api_key")}
+    assert found == {
+        "airflow_connections": [
+            {"connection_id": "B b", "conn_type": "http", "password": secret("connection_b_b_password")},
+            {
+                "connection_id": "a",
+                "conn_type": "aws",
+                "password": secret("connection_a_password"),
+                "extra": {**a_extra, "deep": [{"x": secret("connection_a_extra_deep_0_x")}]},
+            },
+            {"connection_id": "b.b", "conn_type": "http", "port": 0, "description": ""},
+            {"connection_id": "b_b", "conn_type": "http", "password": secret("connection_b_b_password_2")},
+        ],
+        "airflow_variables": [
+            {"key": "the_token", "value": secret("variable_the_token")},
+            {"key": "v", "value": "{{ 1 }}"},
+        ],
+        "airflow_pools": [
+            {"name": "default_pool", "slots": 9, "include_deferred": False},
+            {"name": "p", "slots": -1, "include_deferred": True},
+        ],
+    }
+    assert result["secrets"][0] == {
+        "variable": "vault_airflow_connection_b_b_password",
+        "kind": "connection",
+        "name": "B b",
+        "field": "password",
+    }
+
+
+def test_export_of_one_kind_without_secrets(api: ScriptedApi, run: Run) -> None:
+    listing(api, pools=[])
+    result = run("export", kinds=["pools"], vault_prefix="v_")
+    assert (result["content"], result["vault_content"], result["secrets"]) == (
+        "---\nairflow_pools: []\n",
+        "---\n",
+        [],
+    )
+
+
+def test_a_prefix_that_is_no_variable(run: Run) -> None:
+    assert run("export", vault_prefix="1-")["failed"] is True
