@@ -15,6 +15,7 @@ author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
   - windward.airflow.attributes
+  - windward.airflow.fingerprints
 attributes:
   check_mode:
     support: full
@@ -77,22 +78,6 @@ options:
       - Needs C([core] test_connection = Enabled) in Airflow.
     type: bool
     default: false
-  fingerprint_key:
-    description:
-      - A secret of 16 characters or more, the same in every run, by which fingerprints of the written values are made.
-      - The fingerprints are kept in Airflow, in the variable C(windward_fingerprints_connections) or
-        C(windward_fingerprints_variables). Without the key they tell nothing.
-    type: str
-  update_secrets:
-    description:
-      - What to do about values that Airflow masks, so that they can not be compared.
-      - V(on_change) writes them when the declaration changed since they were written, or when the audit log shows that
-        somebody else touched the object after that. It needs O(fingerprint_key), and is the default with it.
-      - V(always) writes them in every run, which is then always changed.
-      - V(on_create) writes them when the object is created, and never again.
-      - Without O(fingerprint_key) a declaration that holds secrets needs this to be chosen.
-    type: str
-    choices: [on_change, always, on_create]
 notes:
   - Needs Airflow 3.3.2 or newer to write; older ones keep values of the requests in their audit log.
 seealso:

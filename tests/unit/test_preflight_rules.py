@@ -565,7 +565,7 @@ REFUSED = [
     row("resource", "airflow_connections[c]: conn_type must be", {"airflow_connections": [{"connection_id": "c"}]}),
     row(
         "resource",
-        "airflow_connections[c]: uri: it is not of the form",
+        "airflow_connections[c]: uri: Airflow can't read this URI",
         {"airflow_connections": [{"connection_id": "c", "uri": "h:pw"}]},
     ),
     row("resource", "airflow_variables[v]: value must be given", {"airflow_variables": [{"key": "v"}]}),
