@@ -49,6 +49,20 @@ EXAMPLES = r"""
       - sales_monthly
     paused: false
     timeout: 60
+
+- name: Pause a DAG before its warehouse is moved
+  windward.airflow.dag:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    dag_id: [sales_daily]
+    paused: true
+
+- name: Wait until Airflow has read a new DAG
+  windward.airflow.dag:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    dag_id: [sales_daily]
+    timeout: 120
 """
 
 RETURN = r"""

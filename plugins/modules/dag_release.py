@@ -61,6 +61,25 @@ EXAMPLES = r"""
     dag_ids:
       - sales_daily
       - sales_monthly
+
+- name: Wait longer, and ask more seldom
+  windward.airflow.dag_release:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    bundle_name: dags
+    bundle_version: 3f9c1d2ab4e0
+    dag_ids: [sales_daily]
+    timeout: 600
+    interval: 5
+
+- name: Look, without waiting
+  windward.airflow.dag_release:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    bundle_name: dags
+    bundle_version: 3f9c1d2ab4e0
+    dag_ids: [sales_daily]
+    timeout: 0
 """
 
 RETURN = r"""

@@ -94,6 +94,13 @@ EXAMPLES = r"""
     run_id: deploy-2026-11-20
     log_tasks: [load]
   register: sales
+
+- name: Start a run and go on
+  windward.airflow.dag_run:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    dag_id: sales_daily
+    wait: false
 """
 
 RETURN = r"""

@@ -66,6 +66,12 @@ EXAMPLES = r"""
     api_url: https://airflow-dev.example.org
     api_token: "{{ airflow_token }}"
     kinds: [pools]
+
+- name: Keep the secrets of development and production apart
+  windward.airflow.export:
+    api_url: https://airflow-dev.example.org
+    api_token: "{{ airflow_token }}"
+    vault_prefix: vault_dev_
 """
 
 RETURN = r"""

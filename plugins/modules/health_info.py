@@ -55,6 +55,12 @@ EXAMPLES = r"""
     components: [scheduler]
     newer_than: "{{ restarted_at }}"
     timeout: 60
+
+- name: Refuse to go on with a sick Airflow
+  windward.airflow.health_info:
+    api_url: https://airflow.example.org
+  register: airflow_health
+  failed_when: not airflow_health.healthy
 """
 
 RETURN = r"""

@@ -60,6 +60,13 @@ EXAMPLES = r"""
     api_token: "{{ airflow_token }}"
     name: default_pool
     slots: 256
+
+- name: Remove a pool
+  windward.airflow.pool:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    name: legacy
+    state: absent
 """
 
 RETURN = r"""
