@@ -8,16 +8,12 @@ Every test makes objects of its own names only, and removes them, so the Airflow
 from __future__ import annotations
 
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._client import Client
-
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from api_script import run_module
 
 Run = Callable[..., dict[str, Any]]
