@@ -24,8 +24,11 @@ FIRST = ["role", "user", "pool", "connection", "variable", "resources", "dag", "
 OWN = ("warehouse", "crm", "lake", "old_ftp", "sales_db", "report_bucket", "report_settings", "crm_api_key", "region",
        "daily_query", "maria", "dashboard", "intern", "Analyst", "Warehouse", "Intern", "legacy")  # fmt: skip
 
-CAREFULLY = {"check_mode": True, "register": "purge", 
-             "failed_when": "'purge would delete' not in purge.msg | default('purge would delete')"}  # fmt: skip
+CAREFULLY = {
+    "check_mode": True,
+    "register": "purge",
+    "failed_when": "'purge would delete' not in purge.msg | default('purge would delete')",
+}
 
 
 def examples(module: str) -> list[dict[str, Any]]:
