@@ -33,6 +33,7 @@ SECRETS = {
 # What each component may have (architecture: Airflow's own security model), by the name of its variable.
 DATABASE = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
 FERNET, JWT, API = "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"
+PATTERNS = "AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET"
 BROKER, RESULTS = "AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"
 MATRIX = [
     ("LocalExecutor", "api-server", DATABASE | {FERNET, JWT, API}),
@@ -90,10 +91,18 @@ def plan(names: list[str], **changes: Any) -> dict[str, Any]:
     return component_plan(deployment(**changes), names, COMPONENTS, SECRETS, TEMPLATE)
 
 
+@pytest.mark.parametrize(
+    ("config", "value"), [({}, "100000"), ({"logging": {"min_length_masked_secret": 8}}, "8")], ids=["ours", "the user's"]
+)
+def test_only_the_api_server_makes_no_patterns_of_secrets(config: dict[str, Any], value: str) -> None:
+    assert environment("api-server", config=config)[PATTERNS] == value
+    assert environment("scheduler", config=config).get(PATTERNS) == (value if config else None)
+
+
 @pytest.mark.parametrize(("executor", "component", "wanted"), MATRIX)
 def test_a_component_has_its_secrets_and_no_other(executor: str, component: str, wanted: set[str]) -> None:
     found = environment(component, executor=executor)
-    assert {name for name in found if name.startswith("AIRFLOW__")} == wanted
+    assert {name for name in found if name.startswith("AIRFLOW__")} - {PATTERNS} == wanted
     text = repr(found)
     held = {name for name, value in (("JWT", "'JWT'"), ("ADMIN", "ADMIN"), ("METADATA", "p%40ss")) if value in text}
     assert held == {name for name, key in (("JWT", JWT), ("METADATA", min(DATABASE))) if key in wanted}
