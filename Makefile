@@ -67,6 +67,9 @@ molecule: venv ## Every test that deploys, on virtual machines of its own
 .PHONY: bench
 bench: venv ## Time cold and idle runs against the official quick start, on new VMs (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/bench.py
+.PHONY: bench-resources
+bench-resources: venv ## Time the module resources against Airflow's CLI and a loop of uri, on a new VM (ROUNDS=3)
+	$(BIN)/python tests/benchmarks/resources.py
 
 .PHONY: clean
 clean: ## Remove the environment and what tools cached; virtual machines stay (playbooks/cleanup.yml removes those)
