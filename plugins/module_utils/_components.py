@@ -151,7 +151,7 @@ def environment(
         if "results_database" in granted:
             backend = dsn("psycopg2", results, secrets["results_database_password"])
             variables["AIRFLOW__CELERY__RESULT_BACKEND"] = "db+" + backend
-    for section, options in components[component].get("settings", {}).items():
+    for section, options in components[component]["settings"].items():
         for option in options.keys() - deployment["config"].get(section, {}).keys():
             variables[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(options[option])
     for section, options in deployment["config"].items():
