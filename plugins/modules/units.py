@@ -57,9 +57,10 @@ options:
     description: A token for the API.
     type: str
   timeout:
-    description: Seconds that the components may take to become healthy.
+    description:
+      - Seconds that the components may take to become healthy. One that dies again and again is not waited for.
     type: int
-    default: 60
+    default: 180
 attributes:
   check_mode:
     support: full
@@ -132,6 +133,7 @@ def drained_warning(drained: dict[str, float], tasks: list[str]) -> str:
     return f"{took}, since it lets its tasks end first (at most airflow_drain_timeout seconds){ran}."
 
 
+DEATHS = 3  # that are borne in a start: a database may still be on its way up
 MOMENT = 10  # seconds in which a component without tasks stops
 JOURNAL = "systemd-journald@airflow.service"
 JOURNAL_CONFIG = "/etc/systemd/journald@airflow.conf"
@@ -156,7 +158,7 @@ class Units:
 
     def states(self, names: list[str]) -> dict[str, dict[str, str]]:
         """Return the properties of each unit."""
-        wanted = "Id,ActiveState,UnitFileState,NeedDaemonReload"
+        wanted = "Id,ActiveState,UnitFileState,NeedDaemonReload,NRestarts"
         blocks = self.systemctl("show", "--property=" + wanted, *names).strip().split("\n\n")
         found = [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]
         return {block["Id"]: block for block in found}
@@ -216,13 +218,21 @@ class Units:
             if not waiting:
                 break
             if time.monotonic() > deadline:
-                first = waiting[0]["component"]
                 reason = f" ({self.error})" if self.error else ""
-                self.module.fail_json(
-                    msg=f"{first} gave no sign of life within {self.module.params['timeout']} s of its start{reason}. "
-                        f"Its last words:\n{last_words(self.module, unit_name(first))}",
-                    restarted=sorted(self.started), seconds=self.seconds)
-            time.sleep(0.3)
+                self.give_up(waiting[0], f"gave no sign of life within {self.module.params['timeout']} s{reason}")
+            states = self.states([unit_name(unit["component"]) for unit in waiting])
+            for unit in waiting:
+                if int(states[unit_name(unit["component"])]["NRestarts"]) > DEATHS:
+                    self.give_up(unit, f"died {DEATHS + 1} times")
+            time.sleep(0.5)
+
+    def give_up(self, unit: Unit, reason: str) -> None:
+        """End the module with what became of a unit after its start, and the end of its journal."""
+        component = unit["component"]
+        self.module.fail_json(
+            msg=f"{component} {reason} after its start. "
+                f"Its last words:\n{last_words(self.module, unit_name(component))}",
+            restarted=sorted(self.started), seconds=self.seconds)
 
 
 def remove(module: AnsibleModule) -> list[str]:
@@ -267,7 +277,7 @@ def main() -> None:
             "hostname": {"type": "str"},
             "api_url": {"type": "str"},
             "api_token": {"type": "str", "no_log": True},
-            "timeout": {"type": "int", "default": 60},
+            "timeout": {"type": "int", "default": 180},
         },
         required_by={"api_token": ("api_url", "hostname")},
         supports_check_mode=True,

@@ -205,6 +205,16 @@ def test_a_configuration_that_breaks_the_dags_is_refused_before_it_runs(vm: Depl
     assert deploy(vm).restarted() == []
 
 
+def test_a_component_that_dies_again_and_again_is_not_waited_for(vm: Deployment) -> None:
+    """The play's end says which, and why; the next run with what is right completes it."""
+    missing = {"ssl_cert": "/nonexistent", "ssl_key": "/nonexistent"}
+    run = vm.play("site.yml", airflow_config={"api": missing}, airflow_health_timeout=300)
+    assert run.code != 0
+    assert "api-server died 4 times" in run.failures[0] and "/nonexistent" in run.failures[0]
+    assert run.seconds < 200
+    assert deploy(vm).restarted() == COMPONENTS
+
+
 def test_a_dag_run_keeps_its_release_and_a_former_one_comes_back(vm: Deployment, dags: Path) -> None:
     (dags / "slow.py").write_text(SLOW)
     (dags / "answer.py").write_text("ANSWER = 'one'\n")
