@@ -142,6 +142,7 @@ DAG_RUNS = Listing(
     rows="dag_runs",
     key="run_id",
     filters={name: name for name in SPEC},
+    since={"bundle_version": (3, 2, 0)},
     shape=shape,
 )
 
