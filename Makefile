@@ -68,6 +68,10 @@ molecule: venv ## Every test that deploys, on virtual machines of its own
 bench: venv ## Time cold and idle runs against the official quick start, on new VMs (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/bench.py
 
+.PHONY: matrix
+matrix: venv ## Try every module on each supported version of Airflow, and what its audit log shows (VERSIONS="3.1.8 3.2.2")
+	$(BIN)/python tests/matrix/matrix.py $(VERSIONS)
+
 .PHONY: clean
 clean: ## Remove the environment and what tools cached; virtual machines stay (playbooks/cleanup.yml removes those)
 	rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/windward.airflow"

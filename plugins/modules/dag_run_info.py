@@ -36,7 +36,7 @@ options:
     elements: str
     choices: [manual, scheduled, backfill, asset_triggered, asset_materialization]
   bundle_version:
-    description: Only runs that run with this version of their DAG bundle.
+    description: Only runs that run with this version of their DAG bundle. Needs Airflow 3.2.
     type: str
   run_after_gte:
     description: Only runs that were due then or later, as V(2026-11-20T00:00:00Z).

@@ -18,10 +18,10 @@ extends_documentation_fragment:
   - windward.airflow.listing.pattern
 options:
   filename:
-    description: Only errors of this file, by its path as Airflow reports it.
+    description: Only errors of this file, by its path as Airflow reports it. Needs Airflow 3.3.
     type: str
   bundle_name:
-    description: Only errors of this DAG bundle.
+    description: Only errors of this DAG bundle. Needs Airflow 3.3.
     type: str
 """
 

@@ -28,6 +28,7 @@ options:
   permissions:
     description:
       - All that the role allows. A permission that is not in the list is taken from the role; an empty list takes all.
+      - C(apache-airflow-providers-fab) 3.6.4 takes none away, though it says so; then the module fails. 3.9.0 does.
       - If not given, an existing role keeps its permissions.
       - Airflow lets every role that is not its own read V(Website), now or at its next start, so the module adds that.
       - Airflow gives its own roles (V(Admin), V(Op), V(User), V(Viewer)) back what is theirs when the API server
