@@ -69,7 +69,8 @@ bench: venv ## Time cold and idle runs against the official quick start, on new 
 	$(BIN)/python tests/benchmarks/bench.py
 
 .PHONY: matrix
-matrix: venv ## Try every module on each supported version of Airflow, and what its audit log shows (VERSIONS="3.1.8 3.2.2")
+matrix: venv ## Try every module on each version of Airflow, look into its audit log (VERSIONS="3.1.8 3.2.2")
+	tests/matrix/prepare.sh
 	$(BIN)/python tests/matrix/matrix.py $(VERSIONS)
 
 .PHONY: clean
