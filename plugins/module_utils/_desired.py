@@ -297,7 +297,9 @@ def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[s
                     client.request("PATCH", f"{kind.path}/{segment(name)}", query=query, body=entity)
                 done["success"].append(name)
             except AirflowApiError as exc:
-                done["errors"].append({"name": name, "error": str(exc)})
+                # 3.2 ends with a bare 500 where teams are off.
+                hint = " (team_name is for an Airflow with teams)" if entity.get("team_name") else ""
+                done["errors"].append({"name": name, "error": f"{exc}{hint}"})
                 unreachable = unreachable or ("" if exc.status else str(exc))
     return answer
 

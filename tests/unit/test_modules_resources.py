@@ -276,6 +276,13 @@ def test_of_objects_written_by_themselves_each_tells_its_own_error(api: Scripted
     assert api.requests[3].body == {"key": "a", "value": '{\n  "of": "a"\n}'}
 
 
+def test_a_team_where_there_are_none(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/c", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, OLD)
+    api.expect("PATCH", CONNECTIONS, 200, done()).expect("POST", CONNECTIONS, 500)
+    result = run("connection", connection_id="c", conn_type="x", team_name="t")
+    assert result["failed"] and result["msg"].endswith("(team_name is for an Airflow with teams)")
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_a_secret_that_an_older_airflow_would_not_mask(api: ScriptedApi, run: Run, check: bool) -> None:
     api.expect("GET", f"{VARIABLES}/v", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, OLD)
