@@ -71,6 +71,11 @@ bench: venv ## Time cold and idle runs against the official quick start, on new 
 bench-resources: venv ## Time the module resources against Airflow's CLI and a loop of uri, on a new VM (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/resources.py
 
+.PHONY: matrix
+matrix: venv ## Try every module on each version of Airflow, look into its audit log (VERSIONS="3.1.8 3.2.2")
+	tests/matrix/prepare.sh
+	$(BIN)/python tests/matrix/matrix.py $(VERSIONS)
+
 .PHONY: clean
 clean: ## Remove the environment and what tools cached; virtual machines stay (playbooks/cleanup.yml removes those)
 	rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/windward.airflow"

@@ -27,6 +27,6 @@ options:
         C(|) separates alternatives.
     type: str
   prefix:
-    description: Only those whose name begins so.
+    description: Only those whose name begins so. Needs Airflow 3.2.2.
     type: str
 """

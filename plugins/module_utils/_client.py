@@ -145,6 +145,12 @@ class Client:
     def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         return self._judge(method, path, self._authorized(method, path, query, body))
 
+    def older(self, *release: int) -> str | None:
+        """Airflow's version if it is older than a release: what it lacks it may ignore without a word."""
+        version = str(self.get("/api/v2/version")["version"])
+        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+        return version if len(numbers) == 3 and numbers < release else None
+
     def open(self, path: str) -> Reply:
         """A page that needs no log-in, with its headers, asked for once: for those who look whether Airflow is up."""
         reply = self._exchange_patiently("GET", path, None, None, {}, patience=0)

@@ -16,11 +16,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ._client import AirflowApiError, Client, segment
 from ._kinds import Kind
 from ._resource import Plan, plan
-from ._secrets import MASK, RESERVED, Fingerprints, carried, leaves, sensitive, texts
+from ._secrets import MASK, RESERVED, SENSITIVE, Fingerprints, carried, leaves, sensitive, texts
 
 CHUNK = 250  # objects in a request: Airflow may take a second for ten new secrets, and must answer within api_timeout
 MARK = "windward-write-"
-MASKS_BULK_WRITES = (3, 3, 2)
+MASKS_BULK_WRITES = (3, 3, 2)  # tests/matrix measures it
 SECRETS_OPTIONS = {
     "fingerprint_key": {"type": "str", "no_log": True},
     "update_secrets": {"type": "str", "choices": ["on_change", "always", "on_create"], "no_log": False},
@@ -165,12 +165,11 @@ _ORDER = {"connections": "connection_id", "variables": "key", "pools": "name"}
 def apply_all(module: AnsibleModule, client: Client, works: list[Work]) -> dict[str, Any]:
     """Write what changes, unless this is a check; give the task's result. A failure tells what was done before it."""
     diffs = [shown(one.kind, one.known, a_step) for one in works for a_step in one.changing]
+    one_by_one = _one_by_one(client, works, module.check_mode)
     if not module.check_mode:
-        if any(one.kind.masked and one.changing for one in works):
-            _masks_its_log(client)
         for one in works:
             try:
-                _write(client, one)
+                _write(client, one, one_by_one and one.kind.masked)
             except AirflowApiError as exc:  # of the fingerprints, after the objects
                 exc.result.update({each.kind.listing: summary(each, False) for each in works})
                 exc.result["changed"] = any(each.done for each in works)
@@ -230,17 +229,24 @@ def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
     return {"before_header": header, "after_header": header, **sides}
 
 
-def _masks_its_log(client: Client) -> None:
-    version = str(client.get("/api/v2/version")["version"])
-    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-    if len(numbers) == 3 and numbers < MASKS_BULK_WRITES:
+def _one_by_one(client: Client, works: list[Work], check_mode: bool) -> bool:
+    """Whether Airflow writes what is in bulk requests into its audit log unmasked. What is sent by itself it masks
+    by its name, as in its answers; a secret that only our declaration calls one would stay readable."""
+    steps = [a_step for one in works if one.kind.masked for a_step in one.changing]
+    by_declaration = [s.name for s in steps if s.plan.after and s.element.get("secret") and not sensitive(s.name)]
+    if not steps or (check_mode and not by_declaration):
+        return False
+    version = client.older(*MASKS_BULK_WRITES)
+    if version and by_declaration:
         raise AirflowApiError(
-            f"Airflow {version} writes values of bulk requests into its audit log unmasked; 3.3.2 does not, so "
-            "connections and variables are written to Airflow from 3.3.2 on only"
+            f"Airflow {version} writes these variables into its audit log unmasked, since it doesn't take them for "
+            f"secrets by their names: {', '.join(sorted(by_declaration))}. Name them with one of "
+            f"{', '.join(SENSITIVE)}, or upgrade to 3.3.2"
         )
+    return bool(version)
 
 
-def _write(client: Client, one: Work) -> None:
+def _write(client: Client, one: Work, one_by_one: bool) -> None:
     """Objects first, fingerprints second: what breaks in between is written once more, never taken as written."""
     whole = [a_step for a_step in one.changing if not _described_only(one, a_step)]
     described = [a_step for a_step in one.changing if _described_only(one, a_step)]
@@ -250,8 +256,9 @@ def _write(client: Client, one: Work) -> None:
             for at in range(0, len(steps), CHUNK):
                 mark = f"{MARK}{uuid.uuid4().hex}"
                 part = steps[at : at + CHUNK]
+                body = _body(one, part, mask, mark)
                 try:
-                    answer = client.request("PATCH", one.kind.path, body=_body(one, part, mask, mark))
+                    answer = (_singly if one_by_one else _in_bulk)(client, one.kind, body["actions"])
                 except AirflowApiError as exc:
                     one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
                     return
@@ -263,7 +270,38 @@ def _write(client: Client, one: Work) -> None:
                 }
     finally:
         if one.kind.masked:
-            one.known.record(writes, {s.name for s in one.changing if s.plan.action == "delete"} & one.done)
+            deleted = {s.name for s in one.changing if s.plan.action == "delete"} & one.done
+            one.known.record(writes, deleted, one_by_one)
+
+
+def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
+    answer: dict[str, Any] = client.request("PATCH", kind.path, body={"actions": actions})
+    return answer
+
+
+def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Does and answers the same, one object at a time. What is deleted, the mark among it, goes ahead in bulk."""
+    answer = _in_bulk(client, kind, [action for action in actions if action["action"] == "delete"])
+    unreachable = ""
+    for action in (action for action in actions if action["action"] != "delete"):
+        done = answer[action["action"]] = {"success": [], "errors": []}
+        for entity in action["entities"]:
+            name = entity[kind.key]
+            try:
+                if unreachable:
+                    raise AirflowApiError(unreachable)
+                if action["action"] == "create":
+                    client.request("POST", kind.path, body=entity)
+                else:
+                    query = {"update_mask": action["update_mask"]} if "update_mask" in action else None
+                    client.request("PATCH", f"{kind.path}/{segment(name)}", query=query, body=entity)
+                done["success"].append(name)
+            except AirflowApiError as exc:
+                # 3.2 ends with a bare 500 where teams are off.
+                hint = " (team_name is for an Airflow with teams)" if entity.get("team_name") else ""
+                done["errors"].append({"name": name, "error": f"{exc}{hint}"})
+                unreachable = unreachable or ("" if exc.status else str(exc))
+    return answer
 
 
 def _described_only(one: Work, a_step: Step) -> bool:
@@ -311,10 +349,11 @@ def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:
     """The status is 200 whatever happened, and a list of names says what did."""
     for action in ("create", "update", "delete"):
         part = answer.get(action) or {}
-        reasons = "; ".join(str(error.get("error")) for error in part.get("errors", ()))
         for a_step in steps:
             if a_step.plan.action != action:
                 continue
+            errors = [error for error in part.get("errors", ()) if error.get("name", a_step.name) == a_step.name]
+            reasons = "; ".join(str(error.get("error")) for error in errors)
             if a_step.name in part.get("success", ()) or (action == "delete" and not reasons):
                 one.done.add(a_step.name)
             else:

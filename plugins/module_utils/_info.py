@@ -59,6 +59,9 @@ def variable_row(found: Object) -> dict[str, Any]:
     return {**found, "value": masked_text(found.get("value"), found["key"])}
 
 
+PREFIX_SINCE = {"prefix": (3, 2, 2)}
+
+
 @dataclass(frozen=True)
 class Listing:
     """A kind of object, declared by the module that tells about it. `key` names one; `filters` are query parameters."""
@@ -67,6 +70,7 @@ class Listing:
     rows: str
     key: str | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
+    since: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: PREFIX_SINCE)  # an older Airflow ignores these
     shape: Callable[[Object], dict[str, Any]] = dict
 
     def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
@@ -81,6 +85,9 @@ class Listing:
         if name is None:
             chosen = {self.filters.get(option, option): params[option] for option in (*self.filters, "order_by")}
             query = {parameter: _text(value) for parameter, value in chosen.items() if value not in (None, [])}
+            for option, release in self.since.items():
+                if params.get(option) and (version := client.older(*release)):
+                    raise AirflowApiError(f"{option} needs Airflow {'.'.join(map(str, release))}; this is {version}")
             found = client.pages(path, self.rows, query, params["limit"])
         else:
             one = client.find(f"{path}/{segment(name)}")

@@ -225,8 +225,10 @@ def declare_variable(element: Object) -> dict[str, Any]:
 
 
 def encode_variable(fields: Object, element: Object) -> dict[str, Any]:
-    """The value as it was given, to the letter; Airflow wants one, also where only the description is to change."""
-    return {**fields, "value": given_value(element) if "value" in fields else ""}
+    """The value as it was given, to the letter, and what is no text as Airflow keeps it: 3.1 stumbles over the rest.
+    It wants a value also where only the description is to change."""
+    value = given_value(element) if "value" in fields else ""
+    return {**fields, "value": value if isinstance(value, str) else json.dumps(value, indent=2)}
 
 
 def refuse_variable(name: str, plan: Plan) -> str | None:

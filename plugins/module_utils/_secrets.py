@@ -131,6 +131,11 @@ def touched(event: Mapping[str, Any]) -> set[str] | None:
     return None if not names or any(MASK in str(name) for name in names) else names
 
 
+def _entry(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of the log's entry of a write."""
+    return {"event": event["event_log_id"], "when": event["when"], "who": event["owner"]}
+
+
 class Fingerprints:
     """Answers whether a value is the wanted one. Reads what it needs for that when it is first needed."""
 
@@ -222,7 +227,9 @@ class Fingerprints:
         anything, names = self._last_edits
         return max(anything, names.get(name, 0)) > entry["event"]
 
-    def record(self, writes: Mapping[str, Mapping[str, Mapping[str, Any]]], deleted: set[str]) -> None:
+    def record(
+        self, writes: Mapping[str, Mapping[str, Mapping[str, Any]]], deleted: set[str], one_by_one: bool = False
+    ) -> None:
         """Keep what was written under each mark, after it was. Another controller may do the same: read, join, look."""
         if not self._key or not (any(writes.values()) or deleted & self.entries.keys()):
             return
@@ -230,7 +237,8 @@ class Fingerprints:
         new = {}
         for mark, objects in writes.items():
             event = next((entry for text, entry in events if mark in text), UNSEEN)
-            new.update({name: {**event, "macs": self._macs(name, wanted)} for name, wanted in objects.items()})
+            own = self._after(event) if one_by_one else dict.fromkeys(objects, event)
+            new.update({n: {**own.get(n, UNSEEN), "macs": self._macs(n, wanted)} for n, wanted in objects.items()})
         if "_events" in self.__dict__ and self._events:
             seen = {"event": self._events[-1]["event_log_id"], "when": self._events[-1]["when"]}
             new.update({name: {**self.entries[name], **seen} for name in self.verified - new.keys() - deleted})
@@ -265,10 +273,18 @@ class Fingerprints:
             if exc.status != 403:
                 raise
             found = []
-        return [
-            (row["extra"] or "", {"event": row["event_log_id"], "when": row["when"], "who": row["owner"]})
-            for row in found
-        ]
+        return [(row["extra"] or "", _entry(row)) for row in found]
+
+    def _after(self, marked: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The first entry after the mark that names each object: our own request for it. Had somebody else's come in
+        between, then ours would be taken for an edit after it, and the object written once more."""
+        found: dict[str, dict[str, Any]] = {}
+        if marked is not UNSEEN:
+            query = {"event_pattern": self._kind, "after": marked["when"], "order_by": "event_log_id"}
+            for row in self._client.pages(LOG, "event_logs", query):
+                for name in touched(row) or ():
+                    found.setdefault(name, _entry(row))
+        return found
 
     def _write(self, entries: Mapping[str, Any]) -> None:
         entity = {

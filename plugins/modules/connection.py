@@ -65,7 +65,7 @@ options:
         removed.
     type: str
   team_name:
-    description: Name of the team that owns it, in an Airflow with teams.
+    description: Name of the team that owns it, in an Airflow with teams, which is 3.2 or newer.
     type: str
   state:
     description: Whether the connection is to exist.

@@ -135,6 +135,7 @@ def import_errors(client: Client, bundle: str) -> dict[tuple[str, str], dict[str
     return {
         (row["filename"], row["timestamp"]): {"filename": row["filename"], "stack_trace": row["stack_trace"]}
         for row in rows
+        if row["bundle_name"] == bundle  # Airflow before 3.3 gives those of all bundles
     }
 
 

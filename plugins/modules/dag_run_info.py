@@ -36,7 +36,7 @@ options:
     elements: str
     choices: [manual, scheduled, backfill, asset_triggered, asset_materialization]
   bundle_version:
-    description: Only runs that run with this version of their DAG bundle.
+    description: Only runs that run with this version of their DAG bundle. Needs Airflow 3.2.
     type: str
   run_after_gte:
     description: Only runs that were due then or later, as V(2026-11-20T00:00:00Z).
@@ -142,6 +142,7 @@ DAG_RUNS = Listing(
     rows="dag_runs",
     key="run_id",
     filters={name: name for name in SPEC},
+    since={"bundle_version": (3, 2, 0)},
     shape=shape,
 )
 

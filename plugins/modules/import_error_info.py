@@ -18,10 +18,10 @@ extends_documentation_fragment:
   - windward.airflow.listing.pattern
 options:
   filename:
-    description: Only errors of this file, by its path as Airflow reports it.
+    description: Only errors of this file, by its path as Airflow reports it. Needs Airflow 3.3.
     type: str
   bundle_name:
-    description: Only errors of this DAG bundle.
+    description: Only errors of this DAG bundle. Needs Airflow 3.3.
     type: str
 """
 
@@ -62,12 +62,13 @@ import_errors:
       stack_trace: "ModuleNotFoundError: No module named 'pandas'"
 """
 
-from ..module_utils._info import PATTERN, Listing, patterns
+from ..module_utils._info import PATTERN, PREFIX_SINCE, Listing, patterns
 
 ERRORS = Listing(
     path="/api/v2/importErrors",
     rows="import_errors",
     filters={**patterns("filename"), "filename": "filename", "bundle_name": "bundle_name"},
+    since={**PREFIX_SINCE, "filename": (3, 3, 0), "bundle_name": (3, 3, 0)},
 )
 
 

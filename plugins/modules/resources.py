@@ -105,6 +105,7 @@ options:
           - Whether the value is kept out of results and diffs.
           - By default as Airflow has it, when O(variables[].key) sounds secret.
           - Airflow itself goes by the key alone, so the key of a secret should have a word such as C(secret) in it.
+            Before 3.3.2 it would log any other secret, so there it must.
         type: bool
       state:
         description: Whether the variable is to exist.

@@ -28,6 +28,7 @@ options:
   permissions:
     description:
       - All that the role allows. A permission that is not in the list is taken from the role; an empty list takes all.
+      - C(apache-airflow-providers-fab) 3.6.4 takes none away, though it says so; then the module fails. 3.9.0 does.
       - If not given, an existing role keeps its permissions.
       - Airflow lets every role that is not its own read V(Website), now or at its next start, so the module adds that.
       - Airflow gives its own roles (V(Admin), V(Op), V(User), V(Viewer)) back what is theirs when the API server
@@ -105,7 +106,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._client import Client
+from ..module_utils._client import AirflowApiError, Client
 from ..module_utils._fab import ROLES, FabResource, find, grouped, pairs_of, role_row, unusable
 from ..module_utils._module import run
 from ..module_utils._resource import Object, Plan
@@ -143,7 +144,20 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     more = [] if name in OWN else UNASKED
     keep = permissions is None and current is not None
     wanted = None if keep else grouped(pairs_of([*(permissions or ()), *more]))
-    return ROLE.settle(module, client, name, current, {"permissions": wanted})
+    result = ROLE.settle(module, client, name, current, {"permissions": wanted})
+    fewer = wanted is not None and current and set(pairs_of(current["permissions"])) - set(pairs_of(wanted))
+    if fewer and not module.check_mode and not has(client, name, wanted):
+        raise AirflowApiError(
+            f"role {name}: FAB's provider here gave permissions and took none away, though it said so. "
+            "apache-airflow-providers-fab 3.9.0 takes them away; 3.6.4 does not",
+            result={"changed": True},
+        )
+    return result
+
+
+def has(client: Client, name: str, permissions: Any) -> bool:
+    found = find(client, ROLES, "name", name)
+    return bool(found and role_row(found)["permissions"] == permissions)
 
 
 def main() -> None:

@@ -196,12 +196,22 @@ def test_role_is_created_or_changed(api: ScriptedApi, run: Run, check: bool, fou
     api.expect("GET", f"{ROLES}/R", 200 if found else 404, found or NO_ROLE)
     if not check:
         api.expect("PATCH" if found else "POST", f"{ROLES}/R" if found else ROLES, 200, found)
+    if not check and found:
+        api.expect("GET", f"{ROLES}/R", 200, stored(("DAGs", "can_read"), ("Website", "can_read")))
     result = run("role", check, name="R", permissions=[{"resource": "DAGs", "actions": ["can_read"]}])
     assert result["changed"] is True
     # Airflow lets everybody see the site, unasked.
     assert result["role"] == {"name": "R", "permissions": [{"resource": "DAGs", "actions": ["can_read"]}, SITE]}
     if not check:
-        assert api.requests[-1].body == stored(("DAGs", "can_read"), ("Website", "can_read"))
+        assert api.requests[1].body == stored(("DAGs", "can_read"), ("Website", "can_read"))
+
+
+def test_a_provider_that_takes_no_permission_away(api: ScriptedApi, run: Run) -> None:
+    found = stored(("DAGs", "can_edit"), ("Website", "can_read"))
+    api.expect("GET", f"{ROLES}/R", 200, found).expect("PATCH", f"{ROLES}/R", 200, stored(("Website", "can_read")))
+    api.expect("GET", f"{ROLES}/R", 200, found)
+    result = run("role", name="R", permissions=[])
+    assert result["failed"] and result["changed"] and "took none away" in result["msg"]
 
 
 @pytest.mark.parametrize(

@@ -142,9 +142,27 @@ def test_filters_are_the_apis(
     rows = {"dagRuns": "dag_runs", "importErrors": "import_errors"}.get(
         path.rpartition("/")[2], path.rpartition("/")[2]
     )
+    if {"prefix", "filename"} & options.keys():
+        api.expect("GET", "/api/v2/version", 200, {"version": "3.3.2"})
     api.expect("GET", path, 200, {rows: [], "total_entries": 0})
     assert run(module, **options)[rows] == []
-    assert api.requests[0].query == {"limit": ["100"], "offset": ["0"], **query}
+    assert api.requests[-1].query == {"limit": ["100"], "offset": ["0"], **query}
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "since", "version"),
+    [
+        ("variable_info", {"prefix": "x"}, "3.2.2", "3.2.1"),
+        ("import_error_info", {"prefix": "x"}, "3.2.2", "3.1.8"),
+        ("import_error_info", {"bundle_name": "x"}, "3.3.0", "3.2.2"),
+        ("dag_run_info", {"bundle_version": "x"}, "3.2.0", "3.1.8"),
+    ],
+)
+def test_a_filter_that_an_older_airflow_would_ignore(
+    api: ScriptedApi, run: Run, module: str, options: dict[str, Any], since: str, version: str
+) -> None:
+    api.expect("GET", "/api/v2/version", 200, {"version": version})
+    assert run(module, **options)["msg"] == f"{next(iter(options))} needs Airflow {since}; this is {version}"
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(None, [100, 100]), (120, [100, 20]), (3, [3]), (500, [100, 100])])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -219,15 +220,74 @@ def test_a_value_from_a_file_goes_untouched(api: ScriptedApi, run: Run, tmp_path
 
 def test_a_secret_variable_is_not_shown(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", f"{VARIABLES}/v", 200, {"key": "v", "value": "old one", "description": None})
+    api.expect("GET", "/api/v2/version", 200, VERSION)
     result = run("variable", True, key="v", value=SECRET, secret=True, update_secrets="always")
     assert result["diff"][0]["before"]["value"] == "***"
     assert result["diff"][0]["after"]["value"] == "*** (written)"
 
 
-def test_an_airflow_that_logs_bulk_writes_gets_no_secrets(api: ScriptedApi, run: Run) -> None:
-    api.expect("GET", f"{VARIABLES}/v", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, {"version": "3.1.8"})
-    result = run("variable", key="v", value="x")
-    assert result["failed"] and "Airflow 3.1.8" in result["msg"] and not result.get("changed")
+OLD = {"version": "3.2.2"}
+
+
+@pytest.mark.parametrize(
+    ("others", "event"),
+    [
+        ([], 12),
+        ([(13, "patch_connection", {"connection_id": "pg"})], 12),
+        ([(11, "patch_connection", {"connection_id": "pg"})], 11),  # ours is 12: it will be taken for an edit
+        ([(11, "cli_connections_import", {"full_command": "['airflow', 'connections', 'import', 'x']"})], 12),
+    ],
+)
+def test_an_airflow_that_logs_bulk_writes_gets_each_object_by_itself(
+    api: ScriptedApi, run: Run, monkeypatch: pytest.MonkeyPatch, others: list[Any], event: int
+) -> None:
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
+    mark = f"windward-write-{uuid.UUID(int=7).hex}"
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept())
+    api.expect("GET", "/api/v2/version", 200, OLD).expect("PATCH", CONNECTIONS, 200, done())
+    api.expect("PATCH", f"{CONNECTIONS}/pg", 200, ROW)
+    api.expect("GET", LOG, 200, log((10, "bulk_connections", {"actions": [{"entities": [mark]}]})))
+    ours = (12, "patch_connection", {"connection_id": "pg"})
+    api.expect("GET", LOG, 200, log(*sorted([ours, *others])))
+    api.expect("GET", FINGERPRINTS, 200, kept())
+    api.expect("PATCH", VARIABLES, 200, done(create=["windward_fingerprints_connections"]))
+    written = {"event": event, "when": "2026-11-21T11:00:00Z", "who": "x"}
+    macs = entry({k: v for k, v in WRITTEN.items() if k != "conn_type"})["macs"]
+    api.expect("GET", FINGERPRINTS, 200, kept(pg={**written, "macs": macs}))
+    assert run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
+    assert api.requests[3].body == {
+        "actions": [{"action": "delete", "action_on_non_existence": "skip", "entities": [mark]}]
+    }
+    assert api.requests[4].body["password"] == SECRET and api.requests[6].query["after"] == ["2026-11-21T11:00:00Z"]
+    (stored,) = api.requests[8].body["actions"][0]["entities"]
+    assert unpack(stored["value"]) == {"pg": {**written, "macs": macs}}
+
+
+def test_of_objects_written_by_themselves_each_tells_its_own_error(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", VARIABLES, 200, variables("d")).expect("GET", "/api/v2/version", 200, OLD)
+    api.expect("PATCH", VARIABLES, 200, done())
+    api.expect("POST", VARIABLES, 201, {}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
+    api.expect("POST", VARIABLES, 500, hang_up="before")
+    result = run("resources", variables=[{"key": key, "value": {"of": key}} for key in "abcd"])
+    assert result["failed"] and result["changed"] and result["variables"]["created"] == ["a"]
+    failed = result["msg"].splitlines()[1:]
+    assert len(failed) == 3 and "409: it is there" in failed[0]
+    assert failed[1].startswith("variable c: POST") and failed[2] == failed[1].replace("variable c", "variable d")
+    assert api.requests[3].body == {"key": "a", "value": '{\n  "of": "a"\n}'}
+
+
+def test_a_team_where_there_are_none(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/c", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, OLD)
+    api.expect("PATCH", CONNECTIONS, 200, done()).expect("POST", CONNECTIONS, 500)
+    result = run("connection", connection_id="c", conn_type="x", team_name="t")
+    assert result["failed"] and result["msg"].endswith("(team_name is for an Airflow with teams)")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_secret_that_an_older_airflow_would_not_mask(api: ScriptedApi, run: Run, check: bool) -> None:
+    api.expect("GET", f"{VARIABLES}/v", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, OLD)
+    result = run("variable", check, key="v", value=SECRET, secret=True, update_secrets="always")
+    assert result["failed"] and "Airflow 3.2.2" in result["msg"] and not result.get("changed")
 
 
 def test_connection_test_that_fails(api: ScriptedApi, run: Run) -> None:

@@ -275,7 +275,7 @@ def test_progress_names_few_tasks_and_counts_many() -> None:
 # -- dag_release -------------------------------------------------------------------------------------------------------
 
 RELEASE = {"bundle_name": "dags", "bundle_version": "r2", "dag_ids": ["a", "b"]}
-ERROR = {"filename": "a.py", "timestamp": "2", "stack_trace": "SyntaxError: line 3\n"}
+ERROR = {"filename": "a.py", "bundle_name": "dags", "timestamp": "2", "stack_trace": "SyntaxError: line 3\n"}
 
 
 def dags(stale: bool = False, **versions: str) -> dict[str, Any]:
@@ -353,6 +353,14 @@ def test_asked_for_already(api: ScriptedApi, run: Run) -> None:
     look(api, dags(a="r2", b="r1"))
     api.expect("PUT", "/api/v2/parseDagFile/of%2Fb", 409, DUPLICATE)
     look(api, dags(a="r2", b="r2"))
+    unfinished(api)
+    assert run("dag_release", **RELEASE)["served"] is True
+
+
+def test_import_errors_of_another_bundle_are_nothing_to_this_one(api: ScriptedApi, run: Run) -> None:
+    elsewhere = errors({**ERROR, "bundle_name": "elsewhere"})
+    api.expect("GET", "/api/v2/importErrors", 200, elsewhere)
+    look(api, dags(a="r2", b="r2"), elsewhere)
     unfinished(api)
     assert run("dag_release", **RELEASE)["served"] is True
 

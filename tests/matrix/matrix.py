@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every module of the action group against each version of Airflow, and what each version's audit log gives away.
+
+    python tests/matrix/matrix.py [--target NAME] [VERSION...]
+
+The tables that it prints stand in docs/modules.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+import leaks
+from servers import CACHE, ROOT, airflow, postgres, release
+
+# The index is cut here for a version that has no lock of ours: a day after its release.
+FAB = ("took none away", "takes no permission away (FAB 3.6.4 or older), and says so")
+VERSIONS = {"3.1.8": "2026-03-12T00:00:00Z", "3.2.2": "2026-05-30T00:00:00Z", "3.3.2": None}
+# Where a target ends with this error, that is what the version lacks, and what the table says of the module.
+LACKS = {("role", "3.1.8"): FAB, ("role", "3.2.2"): FAB}
+TARGETS = ROOT / "tests/integration/targets"
+
+
+def targets() -> dict[str, set[str]]:
+    """The modules that each target of the integration tests runs."""
+    return {
+        folder.name: {
+            module
+            for path in sorted(folder.glob("tasks/*.yml"))
+            for module in re.findall(r"^ +windward\.airflow\.(\w+):", path.read_text(), re.MULTILINE)
+        }
+        for folder in sorted(TARGETS.iterdir())
+    }
+
+
+def group() -> list[str]:
+    runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
+    return sorted(runtime["action_groups"]["airflow"])
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are stopped too
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("versions", nargs="*", metavar="VERSION", help="of " + ", ".join(VERSIONS))
+    parser.add_argument("--target", action="append", help="run only this folder of tests/integration/targets")
+    given = parser.parse_args()
+    chosen = given.versions or list(VERSIONS)
+    covered = targets()
+    if untested := set(group()) - set().union(*covered.values()):
+        raise SystemExit(f"no target runs {', '.join(sorted(untested))}")
+    said: dict[str, dict[str, str]] = {version: {} for version in chosen}
+    found: dict[str, dict[str, list[str]]] = {}
+    with postgres() as database:
+        for version in chosen:
+            logs = CACHE / "logs" / version
+            logs.mkdir(parents=True, exist_ok=True)
+            with airflow(version, release(version, VERSIONS[version]), database, logs) as one:
+                found[version] = leaks.measure(one, database)
+                for target in given.target or covered:
+                    start = time.monotonic()
+                    said[version].update({m: said[version].get(m, "works") for m in covered[target]})
+                    try:
+                        leaks.play(one, "tests/integration/modules.yml", "--tags", target, log=logs / f"{target}.txt")
+                        word = "ok"
+                    except RuntimeError as exc:
+                        error, lack = LACKS.get((target, version), ("", ""))
+                        if error and error in " ".join(str(exc).split()):
+                            word, said[version][target] = "lacks", lack
+                        else:
+                            word = "FAILED"
+                            said[version].update(dict.fromkeys(covered[target], "**fails**"))
+                            print(exc, flush=True)
+                    print(f"{word:<8}{version} {target:<14}{time.monotonic() - start:6.1f} s", flush=True)
+    works = table(
+        ["module", *chosen],
+        [[f"`{module}`", *(said[version].get(module, "not run") for version in chosen)] for module in group()],
+    )
+    shows = table(
+        ["readable in the audit log, of what comes by", *chosen],
+        [[way, *(", ".join(found[version][way]) or "nothing" for version in chosen)] for way in leaks.WAYS],
+    )
+    print(works, shows, sep="\n")
+    leaking = [(v, what) for v in chosen for what in found[v][leaks.WAYS[-1]] if what in leaks.SECRET_NAMES]
+    for version, what in leaking:
+        print(f"FAILED  {version}: our modules leave a {what} readable in the audit log")
+    whole = chosen == list(VERSIONS) and not given.target
+    stale = whole and not all(t in (ROOT / "docs/modules.md").read_text() for t in (works, shows))
+    if stale:
+        print("FAILED  docs/modules.md has other tables")
+    fails = any("**fails**" in each.values() for each in said.values())
+    return 1 if leaking or stale or fails else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
