@@ -172,9 +172,13 @@ def apply_all(module: AnsibleModule, client: Client, works: list[Work]) -> dict[
             try:
                 _write(client, one)
             except AirflowApiError as exc:  # of the fingerprints, after the objects
-                exc.result.update({each.kind.listing: summary(each, False) for each in works})
-                exc.result["changed"] = any(each.done for each in works)
-                raise
+                done = {each.kind.listing: summary(each, False) for each in works}
+                raise AirflowApiError(
+                    f"The {one.kind.listing} were written ({', '.join(sorted(one.done))}), but not their "
+                    f"fingerprints, so the next run writes them once more: {exc}",
+                    exc.status,
+                    {**done, "changed": any(each.done for each in works)},
+                ) from exc
     for warning in sorted({text for one in works for text in one.known.warnings}):
         module.warn(warning)
     result = {
@@ -251,9 +255,11 @@ def _write(client: Client, one: Work) -> None:
                 mark = f"{MARK}{uuid.uuid4().hex}"
                 part = steps[at : at + CHUNK]
                 try:
-                    answer = client.request("PATCH", one.kind.path, body=_body(one, part, mask, mark))
+                    answer = _send(client, one.kind.path, _body(one, part, mask, mark))
                 except AirflowApiError as exc:
                     one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
+                    rest = (a_step.name for a_step in one.changing if a_step.name not in one.done | one.failed.keys())
+                    one.failed.update(dict.fromkeys(rest, "not tried"))
                     return
                 _judge(one, part, answer)
                 writes[mark] = {
@@ -264,6 +270,16 @@ def _write(client: Client, one: Work) -> None:
     finally:
         if one.kind.masked:
             one.known.record(writes, {s.name for s in one.changing if s.plan.action == "delete"} & one.done)
+
+
+def _send(client: Client, path: str, body: Mapping[str, Any]) -> Any:
+    """When two create the same at once, Airflow answers one of them 409 and does nothing of it. Then it is there."""
+    try:
+        return client.request("PATCH", path, body=body)
+    except AirflowApiError as exc:
+        if exc.status != 409:
+            raise
+    return client.request("PATCH", path, body=body)
 
 
 def _described_only(one: Work, a_step: Step) -> bool:
