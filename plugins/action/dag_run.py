@@ -30,7 +30,7 @@ def follow(execute: Callable[[Result], Result], arguments: Result, total: float,
         done = done or {key: result[key] for key in ("changed", "diff") if key in result}
         result.update(done)
         run, gone = result.get("run") or {}, time.monotonic() - start
-        if not result.get("failed") or run.get("state", ENDED[0]) in ENDED or gone >= total:
+        if not result.get("failed") or "tasks" not in result or run.get("state", ENDED[0]) in ENDED or gone >= total:
             return result
         say(f"{run['dag_id']}/{run['dag_run_id']}: {progress(run['state'], result['tasks'])} ({gone:.0f} s)")
         # A rerun that fails again is not to be started once more.

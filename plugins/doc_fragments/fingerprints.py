@@ -11,8 +11,8 @@ options:
   fingerprint_key:
     description:
       - A secret of 16 characters or more, the same in every run, by which fingerprints of the written values are made.
-      - The fingerprints are kept in Airflow, in the variable C(windward_fingerprints_connections) or
-        C(windward_fingerprints_variables). Without the key they tell nothing.
+      - The fingerprints are kept in Airflow, in a variable C(windward_fingerprints_connections_...) or
+        C(windward_fingerprints_variables_...). Without the key they tell nothing.
     type: str
   update_secrets:
     description:

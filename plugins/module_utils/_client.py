@@ -14,7 +14,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -27,11 +27,16 @@ TOKEN_PATH = "/auth/token"
 
 
 class AirflowApiError(Exception):
-    """Whatever keeps a module from its answer. What is in `result` reaches the task beside the message."""
+    """Whatever keeps a module from its answer. What is in `result` reaches the task beside the message.
 
-    def __init__(self, message: str, status: int | None = None, result: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
+    It is `uncertain` whether a write was done whose answer was lost.
+    """
+
+    def __init__(
+        self, message: str, status: int | None = None, result: dict[str, Any] | None = None, uncertain: bool = False
+    ) -> None:
+        super().__init__(f"{message} (it may have been done all the same)" if uncertain else message)
+        self.status, self.uncertain = status, uncertain
         self.result = result or {}
 
 
@@ -41,6 +46,7 @@ class Reply:
     reason: str
     headers: Message
     body: bytes
+    uncertain: bool = False  # this answer, or an earlier one that was lost, does not tell what was done
 
     def json(self) -> Any:
         return json.loads(self.body) if self.body.strip() else None
@@ -109,6 +115,7 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
         self._absolute = False
         self._proxy_headers: dict[str, str] = {}
+        self._sent = False
 
     def __enter__(self) -> Client:
         return self
@@ -143,7 +150,10 @@ class Client:
                 return found
 
     def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
-        return self._judge(method, path, self._authorized(method, path, query, body))
+        reply = self._authorized(method, path, query, body)
+        if method == "DELETE" and reply.says_no_such_object():
+            return None  # gone already: somebody else, or our own request whose answer was lost
+        return self._judge(method, path, reply)
 
     def older(self, *release: int) -> str | None:
         """Airflow's version if it is older than a release: what it lacks it may ignore without a word."""
@@ -213,15 +223,19 @@ class Client:
         target = self._prefix + path + (f"?{urlencode(query, doseq=True)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         give_up = time.monotonic() + (self._retry_timeout if patience is None else patience)
-        pause = 0.5
+        pause, writes, uncertain = 0.5, _writes(method, path), False
         while True:
             outcome: Reply | AirflowApiError
+            self._sent = False
             try:
-                outcome = self._exchange(method, target, data, headers, safe)
+                reply = self._exchange(method, target, data, headers, safe)
+                uncertain = uncertain or (writes and reply.status >= 500)
+                outcome = replace(reply, uncertain=uncertain)
                 if outcome.status != 429 and outcome.status < 500:
                     return outcome
             except (OSError, http.client.HTTPException) as exc:
-                outcome = AirflowApiError(f"{method} {self._url(path)}: {self._reason(exc)}")
+                uncertain = uncertain or (writes and self._sent)
+                outcome = AirflowApiError(f"{method} {self._url(path)}: {self._reason(exc)}", uncertain=uncertain)
                 if _lasting(exc):
                     raise outcome from exc
             wait = max(_retry_after(outcome), random.uniform(pause / 2, pause))
@@ -240,6 +254,9 @@ class Client:
         kept = self._connection is not None
         connection = self._connection or self._connect()
         try:
+            if not kept:
+                connection.connect()
+            self._sent = True
             connection.request(
                 method,
                 self._origin + target if self._absolute else target,
@@ -299,13 +316,16 @@ class Client:
             # No route, or a route that is meant for pages: not Airflow's API.
             astray = reply.status in (404, 405) and not reply.says_no_such_object()
             hint = " (api_token)" if _token_refused(reply) else "; is api_url right?" if astray else ""
-            raise AirflowApiError(f"{asked}: {reply.detail() or reply.reason}{hint}", reply.status)
+            message = f"{asked}: {reply.detail() or reply.reason}{hint}"
+            raise AirflowApiError(message, reply.status, uncertain=reply.uncertain)
         try:
             return reply.json()
         except ValueError:
             kind = reply.headers.get("Content-Type", "no content type")
+            shown = _plain_text(reply.body) or "which breaks off"
             raise AirflowApiError(
-                f"{asked}: not JSON but {kind}: {_plain_text(reply.body)}; is api_url right?", reply.status
+                f"{asked}: not JSON but {kind}: {shown}; is api_url right?", reply.status,
+                uncertain=_writes(method, path),
             ) from None
 
     def _url(self, path: str) -> str:
@@ -332,6 +352,10 @@ def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     return context
 
 
+def _writes(method: str, path: str) -> bool:
+    return method != "GET" and path != TOKEN_PATH
+
+
 def _lasting(exc: Exception) -> bool:
     """Errors that waiting doesn't cure."""
     unknown_host = isinstance(exc, socket.gaierror) and exc.errno != socket.EAI_AGAIN
@@ -354,7 +378,9 @@ def _retry_after(outcome: Reply | AirflowApiError) -> float:
 
 
 def _plain_text(body: bytes) -> str:
-    """What a person would read of a page that is not JSON: its title, or its first words."""
+    """What a person would read of a page: its title or its first words. Nothing of broken JSON, which may be secret."""
     text = body[:20000].decode(errors="replace")
+    if text.lstrip().startswith(("{", "[", '"')):
+        return ""
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
     return " ".join(re.sub(r"<[^>]*>", " ", title.group(1) if title else text).split())[:200]

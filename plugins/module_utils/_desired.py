@@ -171,9 +171,13 @@ def apply_all(module: AnsibleModule, client: Client, works: list[Work]) -> dict[
             try:
                 _write(client, one, one_by_one and one.kind.masked)
             except AirflowApiError as exc:  # of the fingerprints, after the objects
-                exc.result.update({each.kind.listing: summary(each, False) for each in works})
-                exc.result["changed"] = any(each.done for each in works)
-                raise
+                done = {each.kind.listing: summary(each, False) for each in works}
+                raise AirflowApiError(
+                    f"The {one.kind.listing} were written ({', '.join(sorted(one.done))}), but not their "
+                    f"fingerprints, so the next run writes them once more: {exc}",
+                    exc.status,
+                    {**done, "changed": any(each.done for each in works)},
+                ) from exc
     for warning in sorted({text for one in works for text in one.known.warnings}):
         module.warn(warning)
     result = {
@@ -261,6 +265,8 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                     answer = (_singly if one_by_one else _in_bulk)(client, one.kind, body["actions"])
                 except AirflowApiError as exc:
                     one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
+                    rest = (a_step.name for a_step in one.changing if a_step.name not in one.done | one.failed.keys())
+                    one.failed.update(dict.fromkeys(rest, "not tried"))
                     return
                 _judge(one, part, answer)
                 writes[mark] = {
@@ -275,7 +281,14 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
 
 
 def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
-    answer: dict[str, Any] = client.request("PATCH", kind.path, body={"actions": actions})
+    """When two create the same at once, Airflow answers one of them 409 and does nothing of it. Then it is there."""
+    answer: dict[str, Any]
+    try:
+        answer = client.request("PATCH", kind.path, body={"actions": actions})
+    except AirflowApiError as exc:
+        if exc.status != 409:
+            raise
+        answer = client.request("PATCH", kind.path, body={"actions": actions})
     return answer
 
 

@@ -91,8 +91,10 @@ class FabResource(Resource):
         creates = the_plan.action == "create"
         key = {self.key: name} if creates or self.patch_key else {}
         body = self.encode({**key, **{field: the_plan.after[field] for field in the_plan.fields}})
-        method, path = ("POST", self.path) if creates else ("PATCH", f"{self.path}/{segment(name)}")
-        return [Change(f"{self.kind} {name}", method, path, the_plan.before, the_plan.after, body)]
+        place, header = f"{self.path}/{segment(name)}", f"{self.kind} {name}"
+        if creates:
+            return [Change(header, "POST", self.path, the_plan.before, the_plan.after, body, look=place)]
+        return [Change(header, "PATCH", place, the_plan.before, the_plan.after, body)]
 
 
 @dataclass(frozen=True)

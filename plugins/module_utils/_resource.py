@@ -57,6 +57,7 @@ class Change:
     after: Object
     body: Object | None = None
     query: Object | None = None
+    look: str | None = None  # where to see whether a POST whose answer was lost was done
 
 
 def apply(module: AnsibleModule, client: Client, changes: list[Change]) -> tuple[dict[str, Any], list[Any]]:
@@ -66,15 +67,23 @@ def apply(module: AnsibleModule, client: Client, changes: list[Change]) -> tuple
         try:
             answers.append(client.request(change.method, change.path, query=change.query, body=change.body))
         except AirflowApiError as exc:
-            # Gone already: somebody else, or our own request whose answer was lost.
-            if (change.method, exc.status) != ("DELETE", 404):
+            made = _seen(client, change.look) if exc.uncertain else None
+            if made is None:
                 exc.result.setdefault("changed", bool(answers))
                 raise
+            answers.append(made)
     diffs = [
         {"before_header": c.name, "after_header": c.name, "before": dict(c.before), "after": dict(c.after)}
         for c in changes
     ]
     return {"changed": bool(changes), "diff": diffs}, answers
+
+
+def _seen(client: Client, path: str | None) -> Any:
+    try:
+        return client.find(path) if path else None
+    except AirflowApiError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Resource:
         path, header = f"{self.path}/{segment(name)}", f"{self.kind} {name}"
         before, after = the_plan.before, the_plan.after
         if the_plan.action == "create":
-            return [Change(header, "POST", self.path, before, after, {self.key: name, **after})]
+            return [Change(header, "POST", self.path, before, after, {self.key: name, **after}, look=path)]
         if the_plan.action == "update":
             # Airflow wants the whole object in the body, and changes only what the mask names.
             body = {self.patch_key or self.key: name, **after}

@@ -10,12 +10,13 @@ import binascii
 import hashlib
 import hmac
 import json
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from ._client import PAGE, AirflowApiError, Client, segment
+from ._client import PAGE, AirflowApiError, Client
 
 MASK = "***"
 VARIABLES = "/api/v2/variables"
@@ -141,7 +142,7 @@ class Fingerprints:
 
     def __init__(self, client: Client, kind: str, key: str | None, policy: str | None) -> None:
         self._client, self._kind, self._key, self._policy = client, kind, (key or "").encode(), policy
-        self.variable = f"{RESERVED}{kind}s"
+        self.prefix = f"{RESERVED}{kind}s_"
         self.warnings: set[str] = set()
         self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
         self.verified: set[str] = set()
@@ -189,13 +190,19 @@ class Fingerprints:
 
     @cached_property
     def entries(self) -> dict[str, Any]:
-        return self._read()
+        return self._read()[0]
 
-    def _read(self) -> dict[str, Any]:
-        found = self._client.find(f"{VARIABLES}/{segment(self.variable)}")
-        objects = unpack(found["value"]) if found else None
-        entries = objects.items() if isinstance(objects, dict) else ()
-        return {n: entry for n, entry in entries if isinstance(entry, dict) and {*UNSEEN, "macs"} <= entry.keys()}
+    def _read(self) -> tuple[dict[str, Any], list[str]]:
+        """What is kept of each object, the latest if it is more than one thing, and in which variables."""
+        rows = self._client.pages(VARIABLES, "variables", {"variable_key_pattern": self.prefix, "order_by": "key"})
+        kept = {row["key"]: unpack(row["value"]) for row in rows if row["key"].startswith(self.prefix)}
+        entries: dict[str, Any] = {}
+        for objects in kept.values():
+            for name, entry in objects.items() if isinstance(objects, dict) else ():
+                whole = isinstance(entry, dict) and {*UNSEEN, "macs"} <= entry.keys()
+                if whole and entry["event"] >= entries.get(name, UNSEEN)["event"]:
+                    entries[name] = entry
+        return entries, list(kept)
 
     @cached_property
     def _events(self) -> list[dict[str, Any]]:
@@ -230,7 +237,7 @@ class Fingerprints:
     def record(
         self, writes: Mapping[str, Mapping[str, Mapping[str, Any]]], deleted: set[str], one_by_one: bool = False
     ) -> None:
-        """Keep what was written under each mark, after it was. Another controller may do the same: read, join, look."""
+        """Keep what was written under each mark, after it was."""
         if not self._key or not (any(writes.values()) or deleted & self.entries.keys()):
             return
         events = self._own_events()
@@ -243,14 +250,11 @@ class Fingerprints:
             seen = {"event": self._events[-1]["event_log_id"], "when": self._events[-1]["when"]}
             new.update({name: {**self.entries[name], **seen} for name in self.verified - new.keys() - deleted})
         self._keep_the_rest(new)
-        for _attempt in range(5):
-            held = self._read()
-            ours = {n: entry for n, entry in new.items() if entry["event"] >= held.get(n, UNSEEN)["event"]}
-            joined = {name: entry for name, entry in {**held, **ours}.items() if name not in deleted}
-            if joined == held:
-                return
-            self._write(joined)
-        self.warnings.add(f"{self.variable} is being written by others all the time; this run's part of it was lost.")
+        held, variables = self._read()
+        ours = {n: entry for n, entry in new.items() if entry["event"] >= held.get(n, UNSEEN)["event"]}
+        joined = {name: entry for name, entry in {**held, **ours}.items() if name not in deleted}
+        if joined != held:
+            self._write(joined, variables)
 
     def _keep_the_rest(self, new: dict[str, Any]) -> None:
         """What an earlier task wrote of other fields still holds, unless somebody touched the object meanwhile."""
@@ -286,13 +290,17 @@ class Fingerprints:
                     found.setdefault(name, _entry(row))
         return found
 
-    def _write(self, entries: Mapping[str, Any]) -> None:
+    def _write(self, entries: Mapping[str, Any], instead_of: list[str]) -> None:
+        """A new variable replaces those that were read. One that another controller makes meanwhile stays beside it."""
         entity = {
-            "key": self.variable,
+            "key": f"{self.prefix}{uuid.uuid4().hex}",
             "value": pack(entries),
             "description": "Keyed fingerprints of what windward.airflow declared; no secrets",
         }
-        actions = [{"action": "create", "action_on_existence": "overwrite", "entities": [entity]}]
+        actions: list[dict[str, Any]] = [
+            {"action": "create", "action_on_existence": "overwrite", "entities": [entity]},
+            {"action": "delete", "action_on_non_existence": "skip", "entities": instead_of},
+        ]
         answer = self._client.request("PATCH", VARIABLES, body={"actions": actions})
         if answer["create"]["errors"]:
-            raise AirflowApiError(f"variable {self.variable}: {answer['create']['errors'][0].get('error')}")
+            raise AirflowApiError(f"variable {entity['key']}: {answer['create']['errors'][0].get('error')}")

@@ -186,7 +186,8 @@ def plan(current: Row | None, tasks: list[Row], path: str, params: Row) -> Chang
     name = f"DAG run {params['dag_id']}"
     if current is None:
         after = {"dag_run_id": params["run_id"], "conf": params["conf"], "logical_date": params["logical_date"]}
-        return Change(name, "POST", path, {}, {**after, "state": "queued"}, after)
+        look = f"{path}/{segment(params['run_id'])}" if params["run_id"] else None
+        return Change(name, "POST", path, {}, {**after, "state": "queued"}, after, look=look)
     if current["state"] == "failed" and params["rerun_failed"]:
         # A run can fail without a failed task, such as by its own time limit: then all of it runs again.
         only_failed = any(task["state"] in ("failed", "upstream_failed") for task in tasks)
@@ -270,15 +271,25 @@ def logs(client: Client, tasks: list[Row], wanted: list[str]) -> dict[str, str]:
 
 
 def execute(module: AnsibleModule, client: Client) -> Row:
-    params = module.params
-    runs = DagRuns(client, params["dag_id"])
+    runs = DagRuns(client, module.params["dag_id"])
     result, row = start(module, runs)
     if row is None:
         return result
+    result["run"] = {key: row[key] for key in SHOWN_OF_RUN}
+    try:
+        return follow(module, runs, result, row)
+    except AirflowApiError as exc:
+        exc.result = {**result, **exc.result}
+        raise
+
+
+def follow(module: AnsibleModule, runs: DagRuns, result: Row, row: Row) -> Row:
+    """Wait if that is wanted, and tell what became of the run. A failure then doesn't hide what was started."""
+    client, params = runs.client, module.params
     if params["wait"]:
         row = wait(module, runs, row)
-    tasks = runs.tasks(row["dag_run_id"])
     result["run"] = {key: row[key] for key in SHOWN_OF_RUN}
+    tasks = runs.tasks(row["dag_run_id"])
     result["tasks"] = [{key: task[key] for key in SHOWN_OF_TASK} for task in tasks]
     name = f"DAG run {runs.dag_id}/{row['dag_run_id']}"
     if row["state"] in ENDED:

@@ -54,6 +54,12 @@ def vm() -> Deployment:
     return Deployment("default")
 
 
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tests of modules write down the secrets that they gave to Airflow, and a word that is none."""
+    return tmp_path_factory.mktemp("used") / "secrets.json"
+
+
 @pytest.fixture
 def dags(tmp_path: Path) -> Path:
     """A directory of DAGs of a test's own."""
@@ -82,7 +88,8 @@ def airflow(vm: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_API_PASSWORD", vm.secrets()["admin_password"])
 
 
-def test_modules(vm: Deployment, airflow: None) -> None:
+def test_modules(vm: Deployment, airflow: None, used: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_TEST_SECRETS", str(used))
     run = vm.play("tests/integration/modules.yml")
     assert run.code == 0, run.failures
     live = vm.said(["pytest", "-p", "no:cacheprovider", "--durations=10", "--color=no", "tests/live"], PLAIN)
@@ -322,6 +329,29 @@ find / -xdev -type f -perm -o+r -not -path '/usr/*' -not -path '/opt/airflow/rel
 echo end""")
     assert found == "end\n"
     assert vm.shell("grep --count fernet_key /etc/airflow/secrets.json").strip() == "1", "the search has words"
+
+
+def test_nothing_that_modules_wrote_leaks(vm: Deployment, used: Path) -> None:
+    """The secrets that Airflow was given are in clear neither in its database, nor in a journal or file."""
+    if not used.exists():
+        pytest.skip("test_modules did not run before, which leaves the secrets to look for")
+    known = json.loads(used.read_text())
+    script = """umask 077
+cat > /root/words <<'END'
+{words}
+END
+trap 'rm -f /root/words' EXIT
+search() {{ grep --quiet --text --fixed-strings --file=/root/words; }}
+(cd / && sudo -u postgres pg_dump --inserts airflow) | search && echo database
+for namespace in "" --namespace=airflow; do
+  journalctl $namespace --no-pager | search && echo "journal $namespace"
+done
+find /var/log /var/lib/airflow /tmp /var/tmp /etc/airflow -xdev -type f -print0 |
+  xargs -0 grep --files-with-matches --text --fixed-strings --file=/root/words
+echo end"""
+    assert vm.shell(script.format(words="\n".join(known["words"]))) == "end\n"
+    found = vm.shell(script.format(words=known["control"])).splitlines()
+    assert found[0] == "database", "the search finds what is there"
 
 
 def test_the_artefact_works_installed(vm: Deployment, tmp_path: Path) -> None:

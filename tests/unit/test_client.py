@@ -309,6 +309,50 @@ def test_errors_say_what_came_back_and_no_secret(api: ScriptedApi, status: int, 
     assert "secret" not in str(error.value)
 
 
+def test_half_an_answer_is_not_shown(api: ScriptedApi) -> None:
+    """Not even the one to a log-in, which holds the token."""
+    api.expect("POST", "/auth/token", 201, b'{"access_token": "eyJ')
+    with pytest.raises(AirflowApiError, match="201: not JSON but application/json: which breaks off") as error:
+        log_in(api).get(POOL)
+    assert "eyJ" not in str(error.value) and not error.value.uncertain
+
+
+def test_what_is_gone_needs_no_deletion(api: ScriptedApi) -> None:
+    api.expect("DELETE", POOL, 404, {"detail": "The Pool with name: `p` was not found"})
+    api.expect("DELETE", POOL, 404, b"<title>404 of nginx</title>")
+    assert client(api).request("DELETE", POOL) is None
+    with pytest.raises(AirflowApiError, match="404: 404 of nginx; is api_url right"):
+        client(api).request("DELETE", POOL)
+
+
+@pytest.mark.parametrize(
+    ("troubles", "uncertain"),
+    [
+        ([{"status": 409}], False),
+        ([{"status": 429}, {"status": 409}], False),
+        ([{"status": 503}, {"status": 409}], True),
+        ([{"status": 200, "hang_up": "before"}, {"status": 429}, {"status": 409}], True),
+        ([{"status": 200, "answer": b"half"}], True),
+    ],
+)
+def test_a_write_that_may_have_been_done_is_told(
+    api: ScriptedApi, naps: list[float], troubles: list[dict[str, Any]], uncertain: bool
+) -> None:
+    for trouble in troubles:
+        api.expect("PATCH", POOL, **{"answer": {"detail": "no"}, **trouble})
+    with pytest.raises(AirflowApiError) as error:
+        client(api).request("PATCH", POOL, body={})
+    assert error.value.uncertain is uncertain
+    assert ("may have been done all the same" in str(error.value)) is uncertain
+
+
+def test_a_write_that_reached_nobody_was_not_done(naps: list[float]) -> None:
+    with ScriptedApi() as api:
+        url = api.url
+    with pytest.raises(AirflowApiError, match=r"Connection refused$"):
+        client(url, retry_timeout=2).request("PATCH", POOL, body={})
+
+
 def test_no_content(api: ScriptedApi) -> None:
     api.expect("DELETE", POOL, 204)
     assert client(api).request("DELETE", POOL) is None

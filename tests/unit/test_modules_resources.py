@@ -23,7 +23,7 @@ SECRET = "a-secret-that-nobody-may-see"
 NOT_FOUND = {"detail": "It was not found"}
 VERSION = {"version": "3.3.2"}
 CONNECTIONS, VARIABLES = "/api/v2/connections", "/api/v2/variables"
-FINGERPRINTS = f"{VARIABLES}/windward_fingerprints_connections"
+FINGERPRINTS, FINGERPRINTS_NAME = VARIABLES, "windward_fingerprints_connections"
 LOG = "/api/v2/eventLogs"
 ROW = {
     "connection_id": "pg", "conn_type": "postgres", "description": None, "host": "db", "login": None, "schema": None,
@@ -71,7 +71,8 @@ def entry(wanted: dict[str, Any], number: int = 7) -> dict[str, Any]:
 
 
 def kept(**entries: Any) -> dict[str, Any]:
-    return {"key": "windward_fingerprints_connections", "value": pack(entries), "description": None}
+    row = {"key": f"{FINGERPRINTS_NAME}_1", "value": pack(entries), "description": None}
+    return {"variables": [row], "total_entries": 1}
 
 
 def log(*events: tuple[int, str, dict[str, Any]]) -> dict[str, Any]:
@@ -177,9 +178,8 @@ def test_objects_first_then_fingerprints(api: ScriptedApi, run: Run) -> None:
     other = entry({"password": "x"}, 3)
     for _read in range(2):
         api.expect("GET", FINGERPRINTS, 200, kept(other=other))
-    api.expect("PATCH", VARIABLES, 200, done(create=["windward_fingerprints_connections"]))
+    api.expect("PATCH", VARIABLES, 200, done(create=["windward_fingerprints_connections_2"]))
     ours = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None, "macs": entry(WRITTEN)["macs"]}
-    api.expect("GET", FINGERPRINTS, 200, kept(other=other, pg=ours))
     result = run("connection", conn_type="postgres", fingerprint_key=KEY, **DECLARED)
     assert result["changed"] and result["connection"]["password"] == "***"
     create, marked = api.requests[2].body["actions"]
@@ -188,6 +188,16 @@ def test_objects_first_then_fingerprints(api: ScriptedApi, run: Run) -> None:
     assert marked["action"] == "delete" and marked["entities"][0].startswith("windward-write-")
     (stored,) = api.requests[6].body["actions"][0]["entities"]
     assert unpack(stored["value"]) == {"other": other, "pg": ours}
+    assert api.requests[6].body["actions"][1]["entities"] == ["windward_fingerprints_connections_1"]
+
+
+def test_what_two_controllers_wrote_at_once_is_joined(api: ScriptedApi, run: Run) -> None:
+    """Each left a variable; of an object that both wrote, the later write counts."""
+    outdated = kept(pg=entry({**WRITTEN, "password": "the one before"}, 6), other=entry({}, 9))
+    both = [*kept(pg=entry(WRITTEN))["variables"], {**outdated["variables"][0], "key": f"{FINGERPRINTS_NAME}_2"}]
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW)
+    api.expect("GET", FINGERPRINTS, 200, {"variables": both, "total_entries": 2}).expect("GET", LOG, 200, log())
+    assert not run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
 
 
 def test_a_field_that_is_not_declared_is_not_written(api: ScriptedApi, run: Run) -> None:
