@@ -79,7 +79,8 @@ options:
     type: bool
     default: false
 notes:
-  - Needs Airflow 3.3.2 or newer to write; older ones keep values of the requests in their audit log.
+  - Works with Airflow 3.1.8, 3.2.2 and 3.3.2. Before 3.3.2 the audit log shows values that Airflow doesn't take for
+    secrets by their names.
 seealso:
   - module: windward.airflow.resources
 """

@@ -157,8 +157,8 @@ options:
 notes:
   - Airflow answers a bulk request with status 200 even when parts of it failed. Each such part fails the task with its
     reason, and the result tells what was written.
-  - Needs Airflow 3.3.2 or newer to write connections and variables; older ones keep values of the requests in their
-    audit log.
+  - Works with Airflow 3.1.8, 3.2.2 and 3.3.2. Before 3.3.2 connections and variables are written one by one, since the
+    audit log would show secrets of bulk requests; it shows values that Airflow doesn't take for secrets by their names.
 seealso:
   - module: windward.airflow.connection
   - module: windward.airflow.variable
