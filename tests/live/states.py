@@ -49,7 +49,7 @@ def _some(*needed: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[E
     return st.fixed_dictionaries({name: fields[name] for name in needed}, optional=optional)
 
 
-SECRETS = st.builds(Secret, st.integers(0, 2))
+SECRETS = st.sampled_from([Secret(0), Secret(0), Secret(1)])
 TEXTS = st.sampled_from(["", "a", "b", "ü\n'\"{{ x }}"])
 EXTRAS = _some(
     plain=st.sampled_from(["a", "", 1, 0, True, False, None, 1.5, [], {}, [1, None, {"k": "v"}]]),
@@ -62,7 +62,7 @@ FIELDS = {
     "conn_type": st.sampled_from(["postgres", "http", "my_type"]),
     "host": st.sampled_from(["", "db.example.org", Secret(0, "pre-")]),
     "login": TEXTS,
-    "password": st.one_of(st.just(""), SECRETS, SECRETS),
+    "password": st.one_of(SECRETS, SECRETS, st.just("")),
     "schema": TEXTS,
     "port": st.sampled_from([0, 1, 65535]),
     "extra": EXTRAS,
@@ -70,9 +70,9 @@ FIELDS = {
 TOLD = {"description": TEXTS}
 ABSENT = st.just({"state": "absent"})
 CONNECTIONS = st.one_of(
-    _some(**FIELDS, **TOLD),
     _some("password", **FIELDS, **TOLD),
     _some("password", "extra", **FIELDS, **TOLD),
+    _some(**FIELDS, **TOLD),
     _some("extra", "extra_mode", extra_mode=st.just("merge"), **FIELDS, **TOLD),
     st.builds(lambda pieces, more: {"uri": pieces, **more}, _some("conn_type", **FIELDS), _some(**TOLD)),
     ABSENT,
@@ -80,10 +80,13 @@ CONNECTIONS = st.one_of(
 VALUES = st.sampled_from(["", "a", "null", "no", "0600", 0, 1, 1.5, True, False, [], {"a": [None, "b"]}, '{"a":  1}'])
 
 
+HOLDING = st.sampled_from([Secret(1, "pre-"), {"token": Secret(1), "a": 1}, {"token": Secret(1), "a": 2}])
+
+
 def _variables(name: str) -> st.SearchStrategy[Element]:
-    values = st.one_of(SECRETS, VALUES) if name == "a_token" else st.one_of(VALUES, st.just(Secret(1, "pre-")))
+    values = st.one_of(SECRETS, VALUES) if name == "a_token" else st.one_of(VALUES, HOLDING)
     whole = _some("value", value=values, **TOLD)
-    return st.one_of(whole, whole, _some("value", value=SECRETS if name == "a_token" else VALUES, **TOLD), _some(**TOLD, secret=st.booleans()), ABSENT)
+    return st.one_of(whole, whole, _some("value", value=SECRETS if name == "a_token" else HOLDING, **TOLD), _some(**TOLD, secret=st.booleans()), ABSENT)
 
 
 RESIZED = {"slots": st.integers(-1, 2), "include_deferred": st.booleans()}
@@ -109,6 +112,7 @@ def sequences(draw: st.DrawFn) -> list[Step]:
     """Up to three states of the same few objects, mostly ones that can be made and then go on from there."""
     objects = draw(st.lists(st.sampled_from(OBJECTS), min_size=1, max_size=3, unique=True))
     made: set[tuple[str, str]] = set()  # or would be, if no step were refused
+    last: dict[tuple[str, str], Element] = {}
     steps = []
     for number in range(draw(st.sampled_from([1, 2, 2, 3]))):
         edits, declared = [], {}
@@ -119,6 +123,11 @@ def sequences(draw: st.DrawFn) -> list[Step]:
         for listing, name in chosen:
             kind = {"connections": CONNECTIONS, "variables": _variables(name), "pools": POOLS}[listing]
             element = {KEYS[listing]: name, **draw(kind)}
+            if (listing, name) in last and element.get("state") != "absent" and draw(st.integers(0, 3)):
+                before = {key: value for key, value in last[listing, name].items() if key != "state"}
+                changed = draw(st.sets(st.sampled_from(sorted(element)), max_size=2))
+                element = {**before, **{key: element[key] for key in changed if "uri" not in {key, *before}}}
+            last[listing, name] = element
             if (listing, name) not in made and element.get("state") != "absent" and draw(st.integers(0, 29)):
                 need = NEEDED[listing]
                 first = {"conn_type": "http", "value": "a", "slots": 1}[need]
@@ -198,7 +207,8 @@ class Verdict:
     action: str
     fields: dict[str, Any]
     sure: bool  # else none is as right as update, since nobody can see what is behind a mask
-    refused: bool = False
+    refused: bool | None = False  # None: if Airflow shows a mask, which depends on what it met before
+    anew: bool = False  # a password can only be removed with its connection
     masked: int = 0  # how many of the declared values Airflow doesn't show
 
 
@@ -237,7 +247,13 @@ def judge(listing: str, name: str, thing: Thing | None, element: Element, policy
         sure = not doubt
     else:
         sure = all(not thing.touched and p in thing.known and thing.known[p] == declared[p] for p in doubt)
-    return Verdict("update" if differs else "none", {**thing.fields, **wanted}, differs or sure, masked=len(doubt))
+    fields = {**thing.fields, **wanted}
+    anew = bool(thing.fields.get("password")) and fields["password"] == ""
+    left = {path: leaf for path, leaf in parts(fields) if path not in declared or path[:2] in merged} if anew else {}
+    refused: bool | None = any(hidden(listing, name, path) for path in left)
+    if not refused and any("pre-" in str(leaf) for leaf in left.values()):
+        refused = None
+    return Verdict("update" if differs else "none", fields, differs or sure, refused, anew, masked=len(doubt))
 
 
 def _masked(listing: str, name: str, path: tuple[Any, ...], now: Any, wanted: Any) -> bool:
@@ -245,7 +261,7 @@ def _masked(listing: str, name: str, path: tuple[Any, ...], now: Any, wanted: An
         return False
     if hidden(listing, name, path):
         return now not in (None, "") or path[0] == "extra"
-    return "pre-" in str(now) and "pre-" in str(wanted)
+    return any(word in str(now) and word in str(wanted) for word in ("pre-", '"token"'))
 
 
 def _put(fields: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:

@@ -101,7 +101,8 @@ class Sequence:
         foretold.pop("warnings", None), done.pop("warnings", None)
         assert done == foretold
         assert self.salt not in json.dumps(done).replace(f"pre-{self.salt}", ""), "a secret is in the result"
-        if any(verdict.refused for verdict in verdicts.values()):
+        refused = {verdict.refused for verdict in verdicts.values()}
+        if True in refused or (None in refused and done.get("failed")):
             assert done.get("failed") and not done.get("changed"), done
             assert sent == []
             self.counts["refused"] += 1
@@ -157,10 +158,9 @@ class Sequence:
                 kept = set()
                 if thing and step.policy == "on_create":
                     kept = {p for p in leaves if hidden(listing, name, p)}
-                old = thing.known if thing and not thing.touched else {}
-                described = listing == "variables" and kept
+                old = thing.known if thing and not thing.touched and not verdict.anew else {}
                 known = {**old, **{p: leaf for p, leaf in leaves.items() if p not in kept}}
-                self.things[listing, name] = Thing(verdict.fields, known, touched=not step.keyed or bool(described))
+                self.things[listing, name] = Thing(verdict.fields, known, touched=not step.keyed)
 
     def fits(self, shown: Any, is_so: Any) -> bool:
         """Equal, but for what Airflow shows as a mask."""
