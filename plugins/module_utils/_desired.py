@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._client import AirflowApiError, Client, segment
 from ._kinds import Kind
 from ._resource import Plan, plan
-from ._secrets import MASK, RESERVED, SENSITIVE, Fingerprints, carried, leaves, sensitive, texts
+from ._secrets import MASK, RESERVED, Fingerprints, carried, leaves, sensitive, texts
 
 CHUNK = 250  # objects in a request: Airflow may take a second for ten new secrets, and must answer within api_timeout
 MARK = "windward-write-"
@@ -36,6 +36,11 @@ class Step:
     wanted: dict[str, Any]
     plan: Plan
     rest: dict[str, Any] = field(default_factory=dict)  # keys of an extra that are merged with, not declared
+    anew: bool = False  # an update that Airflow can't do: it is deleted and created
+
+    @property
+    def sent(self) -> str:
+        return "create" if self.anew else self.plan.action
 
 
 @dataclass
@@ -116,13 +121,22 @@ def step(
         return known.same(name, (name_of_field,), is_now, value)
 
     done = plan(current, wanted, element.get("state") or "present", kind.defaults, same)
-    return Step(name, element, wanted, done, rest)
+    anew = done.action == "update" and any(name in done.fields and not wanted[name] for name in kind.stuck)
+    return Step(name, element, wanted, done, rest, anew)
 
 
 def _refused(kind: Kind, one: Step) -> str | None:
     missing = [key for key in kind.required if one.plan.action == "create" and one.wanted[key] is None]
     if missing:
         return f"creating it needs {', '.join(missing)}"
+    if one.anew:
+        after = {**one.plan.after, **({"extra": one.rest} if one.rest else {})}
+        bare = [name for name, value in after.items() if value and (one.wanted[name] is None or value is one.rest)]
+        if bare:
+            return (
+                f"Airflow empties {', '.join(kind.stuck)} only by deleting and creating it. Declare {', '.join(bare)} "
+                "too, so that nothing can be lost in between"
+            )
     if one.plan.action == "update":
         try:
             carried(one.rest)
@@ -244,8 +258,8 @@ def _one_by_one(client: Client, works: list[Work], check_mode: bool) -> bool:
     if version and by_declaration:
         raise AirflowApiError(
             f"Airflow {version} writes these variables into its audit log unmasked, since it doesn't take them for "
-            f"secrets by their names: {', '.join(sorted(by_declaration))}. Name them with one of "
-            f"{', '.join(SENSITIVE)}, or upgrade to 3.3.2"
+            f"secrets by their names: {', '.join(sorted(by_declaration))}. Give them names with a word such as "
+            "password, secret or token, or upgrade to 3.3.2"
         )
     return bool(version)
 
@@ -260,9 +274,13 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
             for at in range(0, len(steps), CHUNK):
                 mark = f"{MARK}{uuid.uuid4().hex}"
                 part = steps[at : at + CHUNK]
-                body = _body(one, part, mask, mark)
+                anew = [a_step.name for a_step in part if a_step.anew]
                 try:
-                    answer = (_singly if one_by_one else _in_bulk)(client, one.kind, body["actions"])
+                    if anew:  # in one request with its creation Airflow would only delete it
+                        gone = {"action": "delete", "action_on_non_existence": "skip", "entities": anew}
+                        client.request("PATCH", one.kind.path, body={"actions": [gone]})
+                    actions = _body(one, part, mask, mark)["actions"]
+                    answer = (_singly if one_by_one else _in_bulk)(client, one.kind, actions)
                 except AirflowApiError as exc:
                     one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
                     rest = (a_step.name for a_step in one.changing if a_step.name not in one.done | one.failed.keys())
@@ -272,7 +290,7 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                 writes[mark] = {
                     a_step.name: {k: v for k, v in a_step.wanted.items() if v is not None}
                     for a_step in part
-                    if a_step.name in one.done and a_step.plan.action != "delete" and mask is None
+                    if a_step.name in one.done and a_step.plan.action != "delete"
                 }
     finally:
         if one.kind.masked:
@@ -318,8 +336,11 @@ def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[s
 
 
 def _described_only(one: Work, a_step: Step) -> bool:
-    """A variable whose value stays as it is, unseen, and whose description changes."""
-    return a_step.plan.action == "update" and ("value",) in {path[:1] for path in one.known.kept.get(a_step.name, ())}
+    """A variable whose value stays as it is, not declared or not seen, and whose description changes."""
+    if a_step.plan.action != "update" or "value" not in one.kind.fields or "value" in a_step.plan.fields:
+        return False
+    kept = one.known.kept.get(a_step.name, ())
+    return a_step.wanted["value"] is None or any(path[0] == "value" for path in kept)
 
 
 def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str) -> dict[str, Any]:
@@ -328,7 +349,7 @@ def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str) -> di
         if a_step.plan.action == "delete":
             by["delete"].append(a_step.name)
         else:
-            by[a_step.plan.action].append({one.kind.key: a_step.name, **_fields(one, a_step, mask)})
+            by[a_step.sent].append({one.kind.key: a_step.name, **_fields(one, a_step, mask)})
     actions: list[dict[str, Any]] = []
     if by["create"]:  # repeated after a lost answer it has the same effect, which `fail` would not
         actions.append({"action": "create", "action_on_existence": "overwrite", "entities": by["create"]})
@@ -344,18 +365,27 @@ def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str) -> di
 
 def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
     """All that was declared, so that the object is then as declared whoever changed it meanwhile."""
-    kept = one.known.kept.get(a_step.name, set()) if a_step.plan.action == "update" else set()
-    fields = {k: v for k, v in a_step.wanted.items() if v is not None and (k,) not in kept}
+    kept = one.known.kept.get(a_step.name, set()) if a_step.sent == "update" else set()
+    wanted = {**a_step.plan.after, **a_step.wanted} if a_step.anew else a_step.wanted
+    fields = {k: v for k, v in wanted.items() if v is not None and (k,) not in kept}
     if mask:
         fields = {k: v for k, v in fields.items() if k in mask}
     fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}
     if fields.get("extra") is not None:
         extra = {**carried(a_step.rest), **fields["extra"]}
         for path in kept:
-            if path[0] == "extra" and len(path) == 2 and sensitive(path[1]):
-                extra[path[1]] = MASK  # to Airflow: leave it as it is
+            if path[0] == "extra" and any(sensitive(key) for key in path[1:]):
+                _put(extra, path[1:], MASK)  # to Airflow: leave it as it is
         fields["extra"] = extra
     return one.kind.encode(fields, a_step.element)
+
+
+def _put(into: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
+    """Set what is deep inside; what is on the way there is copied, since it is the declaration's."""
+    for key in path[:-1]:
+        into[key] = dict(into[key])
+        into = into[key]
+    into[path[-1]] = value
 
 
 def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:
@@ -363,7 +393,7 @@ def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:
     for action in ("create", "update", "delete"):
         part = answer.get(action) or {}
         for a_step in steps:
-            if a_step.plan.action != action:
+            if a_step.sent != action:
                 continue
             errors = [error for error in part.get("errors", ()) if error.get("name", a_step.name) == a_step.name]
             reasons = "; ".join(str(error.get("error")) for error in errors)

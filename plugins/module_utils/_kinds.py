@@ -12,6 +12,7 @@ from typing import Any
 
 from ._connection_uri import FIELDS as FROM_URI
 from ._connection_uri import from_uri
+from ._info import masked
 from ._resource import Object, Plan, Resource
 from ._secrets import MASK, RESERVED, leaves, sensitive, texts
 
@@ -32,6 +33,7 @@ class Kind(Resource):
     encode: Callable[[Object, Object], dict[str, Any]] = lambda fields, element: dict(fields)  # for the API
     hides: Callable[[Object, str, Any], bool] = lambda element, field, current: False  # never shown
     always: tuple[str, ...] = ()  # fields that Airflow wants in every body, though they stay as they are
+    stuck: tuple[str, ...] = ()  # fields that no update empties, whatever Airflow answers
     masked: bool = False  # the API masks values, and refuses to show them
 
     @property
@@ -185,6 +187,7 @@ CONNECTION = Kind(
     # Any key of an extra may hold a secret: Airflow's own audit log shows none of them either.
     hides=lambda element, field, current: field in ("password", "extra"),
     always=("conn_type",),
+    stuck=("password",),
     masked=True,
 )
 
@@ -236,11 +239,17 @@ def refuse_variable(name: str, plan: Plan) -> str | None:
 
 
 def hides_variable(element: Object, field: str, current: Any) -> bool:
-    """By its declaration, else as Airflow has it: by its name, or because a mask is in what Airflow answers."""
+    """By its declaration, else as Airflow has it: by its name or that of a part, or by a mask in Airflow's answer."""
     secret = element.get("secret")
     if field != "value" or secret is False:
         return False
-    return bool(secret or sensitive(element["key"]) or any(MASK in text for text in texts(current)))
+    if secret or sensitive(element["key"]) or any(MASK in text for text in texts(current)):
+        return True
+    try:
+        value = content(given_value(element))
+    except (TypeError, ValueError):
+        return False  # is told of later
+    return bool(masked(value) != value)
 
 
 VARIABLE = Kind(

@@ -17,21 +17,15 @@ from functools import cached_property
 from typing import Any
 
 from ._client import PAGE, AirflowApiError, Client
+from ._info import MASK, sensitive
 
-MASK = "***"
 VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
 RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
-SENSITIVE = ("access_key", "api_key", "apikey", "authorization", "passphrase", "passwd", "password", "private_key",
-             "secret", "token")  # fmt: skip  # among the words by which Airflow masks a key's value
 READS = ("_get", "_list", "_export", "_test", "test_connection")
 
 Path = tuple[Any, ...]
-
-
-def sensitive(name: object) -> bool:
-    return any(word in str(name).lower() for word in SENSITIVE)
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
