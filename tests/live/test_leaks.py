@@ -83,12 +83,14 @@ FAILURES = [
     task("resources", connections=[{"connection_id": "x", "passwort": "{{ s.password }}"}], **KEYED),
     task("resources", connections=[{"connection_id": "x", **CONNECTION, "port": "{{ s.inner }}"}], **KEYED),
     task("resources", variables="{{ s.value }}", **KEYED),
+    task("resources", variables=[["{{ s.value }}"]], api_password="{{ s.wrong_login }}", **KEYED),
     task("user", username="{{ prefix }}v", password="{{ s.login }}"),
 ]
 # A check can't know: a connection is not tested in it, and an earlier task may make the role.
 UNFORESEEN = [
     task("connection", connection_id="{{ prefix }}a", conn_type="ftp", test=True, **KEYED),
-    task("user", username="{{ prefix }}v", password="{{ s.login }}", **{**PERSON, "roles": ["{{ prefix }}none"]}),
+    task("user", username="{{ prefix }}v", password="{{ s.login }}",
+         **{**PERSON, "roles": ["{{ prefix }}none"], "email": "{{ prefix }}v@example.org"}),
 ]
 
 
@@ -98,10 +100,11 @@ def tasks(check: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def forms(secret: str) -> set[str]:
-    """A secret as it may be written: in JSON, in YAML, in a URL, in Base64 at any place."""
+    """A secret as it may be written: in JSON, in YAML, in a URL, in Base64 at any place, in part."""
     raw = secret.encode()
     coded = {base64.b64encode(b"x" * shift + raw).decode()[(0, 2, 3)[shift] :].rstrip("=")[:-1] for shift in range(3)}
-    return {secret, json.dumps(secret)[1:-1], quote(secret), quote(secret, safe=""), quote_plus(secret), *coded}
+    pieces = re.findall("[0-9a-f]{16}", secret)  # whatever is done to the characters between them
+    return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *pieces, *coded}
 
 
 class Search:
@@ -120,7 +123,11 @@ class Search:
         return made
 
     def found(self, text: str) -> set[str]:
-        return {name for name, words in self.words.items() if any(word in text for word in words)}
+        names = {name for name, words in self.words.items() if any(word in text for word in words)}
+        for name in names - {"control"}:
+            places = [text.find(word) for word in self.words[name] if word in text]
+            print(f"{name}: {[text[max(0, at - 300) : at + 100] for at in places]}")
+        return names
 
 
 @pytest.fixture(scope="module")
