@@ -308,4 +308,4 @@ def test_airflow_does_not_know_the_key(search: Search, client: Client, prefix: s
     assert search.found(json.dumps([rows, kept])) == set()
     everything = [client.pages(f"/api/v2/{kind}", kind) for kind in ("connections", "variables")]
     keys = {name for name in search.words if name.startswith("key of")}
-    assert len(keys) == 4 and not keys & search.found(json.dumps(everything))
+    assert keys and not keys & search.found(json.dumps(everything))
