@@ -12,6 +12,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ._client import AirflowApiError, Client
+from ._secrets import texts
 
 
 def _option(variable: str, **spec: Any) -> dict[str, Any]:
@@ -33,17 +34,36 @@ CONNECTION = {
 }
 
 
+class Module(AnsibleModule):
+    """Ansible knows no secret of its options when one of them has a wrong type, and would show them all."""
+
+    checked = False
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.given = dict(self.params)  # without what is wrong they are no more when that is told
+
+    def fail_json(self, msg: str, **result: Any) -> None:
+        if not self.checked:
+            secret = [self.given.get(name) for name, spec in self.argument_spec.items() if spec.get("no_log")]
+            long = [text for text in texts(secret) if len(text) >= 8]
+            self.no_log_values.update(long, (repr(text)[1:-1] for text in long))  # as such messages quote them
+            result["invocation"] = {}
+        super().fail_json(msg, **result)
+
+
 def run(
     spec: dict[str, Any], act: Callable[[AnsibleModule, Client], dict[str, Any]], *, log_in: bool = True, **rules: Any
 ) -> None:
     """Let `act` do the module's work. The only place where an error becomes the task's failure."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={**CONNECTION, **spec},
         supports_check_mode=True,
         required_together=[("api_username", "api_password")],
         required_one_of=[("api_token", "api_username")] if log_in else None,
         **rules,
     )
+    module.checked = True
     given = {name: module.params[name] for name in CONNECTION}
     try:
         client = Client(

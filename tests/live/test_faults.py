@@ -414,7 +414,7 @@ def test_a_bulk_write_that_breaks_off_between_its_parts(
     for one in wanted["connections"]:
         del one["fingerprint_key"]
     wanted["pools"] = [{"name": names[0], "slots": 1}]
-    proxy.spoil("PATCH", "/api/v2/connections", faults.reset_after, first=2)
+    proxy.spoil("PATCH", "/api/v2/connections", faults.reset_after, first=2, last=ALWAYS)
     try:
         result = run("resources", **wanted)
         assert result["failed"] and result["changed"]

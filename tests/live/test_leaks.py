@@ -41,12 +41,15 @@ def task(module: str, **options: Any) -> dict[str, Any]:
 
 
 KEYED = {"fingerprint_key": "{{ s.key }}"}
-CONNECTION = {"conn_type": "http", "description": "{{ control }}", "password": "{{ s.password }}",
-              "extra": {"api_key": "{{ s.token }}", "plain": "{{ s.inner }}", "more": ["{{ s.inner }}"]}}  # fmt: skip
+SHOWN = {"conn_type": "http", "description": "{{ control }}", "password": "{{ s.password }}",
+         "extra": {"api_key": "{{ s.token }}"}}  # fmt: skip
+# Airflow itself shows everybody a secret under a key that doesn't sound like one; these modules show none.
+CONNECTION = {**SHOWN, "extra": {"api_key": "{{ s.token }}", "plain": "{{ s.inner }}", "more": ["{{ s.inner }}"]}}
 PERSON = {"email": "{{ prefix }}u@example.org", "first_name": "A", "last_name": "{{ control }}", "roles": ["Viewer"]}
 TASKS = [
-    task("connection", connection_id="{{ prefix }}a", **CONNECTION, **KEYED),
-    task("connection", connection_id="{{ prefix }}b", uri="http://me:{{ s.uri | X }}@h/?k={{ s.token | X }}", **KEYED),
+    task("connection", connection_id="{{ prefix }}a", **SHOWN, **KEYED),
+    task("connection", connection_id="{{ prefix }}b", **KEYED,
+         uri="http://me:{{ s.uri | X }}@h/?api_key={{ s.token | X }}"),
     task("variable", key="{{ prefix }}plain", value="{{ s.value }}", secret=True, **KEYED),
     task("variable", key="{{ prefix }}password", value={"a": "{{ s.json }}"}, **KEYED),
     task("variable", key="{{ prefix }}from", src="{{ file }}", secret=True, **KEYED),
@@ -56,7 +59,8 @@ TASKS = [
     task("pool", name="{{ prefix }}p", slots=1, description="{{ control }}"),
     task("role", name="{{ prefix }}r", permissions=[]),
     task("user", username="{{ prefix }}u", password="{{ s.login }}", **PERSON),
-    task("connection_info", pattern="{{ prefix }}"),
+    task("connection_info", pattern="{{ prefix }}a"),
+    task("connection_info", connection_id="{{ prefix }}b"),
     task("variable_info", pattern="{{ prefix }}password"),
     task("pool_info", limit=1),
     task("user_info", limit=1),
@@ -83,12 +87,14 @@ FAILURES = [
     task("resources", connections=[{"connection_id": "x", "passwort": "{{ s.password }}"}], **KEYED),
     task("resources", connections=[{"connection_id": "x", **CONNECTION, "port": "{{ s.inner }}"}], **KEYED),
     task("resources", variables="{{ s.value }}", **KEYED),
+    task("resources", variables=[["{{ s.value }}"]], api_password="{{ s.wrong_login }}", **KEYED),
     task("user", username="{{ prefix }}v", password="{{ s.login }}"),
 ]
 # A check can't know: a connection is not tested in it, and an earlier task may make the role.
 UNFORESEEN = [
     task("connection", connection_id="{{ prefix }}a", conn_type="ftp", test=True, **KEYED),
-    task("user", username="{{ prefix }}v", password="{{ s.login }}", **{**PERSON, "roles": ["{{ prefix }}none"]}),
+    task("user", username="{{ prefix }}v", password="{{ s.login }}",
+         **{**PERSON, "roles": ["{{ prefix }}none"], "email": "{{ prefix }}v@example.org"}),
 ]
 
 
@@ -98,10 +104,11 @@ def tasks(check: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def forms(secret: str) -> set[str]:
-    """A secret as it may be written: in JSON, in YAML, in a URL, in Base64 at any place."""
+    """A secret as it may be written: in JSON, in YAML, in a URL, in Base64 at any place, in part."""
     raw = secret.encode()
     coded = {base64.b64encode(b"x" * shift + raw).decode()[(0, 2, 3)[shift] :].rstrip("=")[:-1] for shift in range(3)}
-    return {secret, json.dumps(secret)[1:-1], quote(secret), quote(secret, safe=""), quote_plus(secret), *coded}
+    pieces = re.findall("[0-9a-f]{16}", secret)  # whatever is done to the characters between them
+    return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *pieces, *coded}
 
 
 class Search:
@@ -120,7 +127,11 @@ class Search:
         return made
 
     def found(self, text: str) -> set[str]:
-        return {name for name, words in self.words.items() if any(word in text for word in words)}
+        names = {name for name, words in self.words.items() if any(word in text for word in words)}
+        for name in names - {"control"}:
+            places = [text.find(word) for word in self.words[name] if word in text]
+            print(f"{name}: {[text[max(0, at - 300) : at + 100] for at in places]}")
+        return names
 
 
 @pytest.fixture(scope="module")
@@ -297,4 +308,4 @@ def test_airflow_does_not_know_the_key(search: Search, client: Client, prefix: s
     assert search.found(json.dumps([rows, kept])) == set()
     everything = [client.pages(f"/api/v2/{kind}", kind) for kind in ("connections", "variables")]
     keys = {name for name in search.words if name.startswith("key of")}
-    assert len(keys) == 4 and not keys & search.found(json.dumps(everything))
+    assert keys and not keys & search.found(json.dumps(everything))

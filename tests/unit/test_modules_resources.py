@@ -416,3 +416,20 @@ def test_the_elements_have_the_options_of_the_modules() -> None:
         for option, about in elements.items():
             same = ("type", "choices", "default", "required")
             assert {k: about.get(k) for k in same} == {k: own[option].get(k) for k in same}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"variables": [[SECRET]]},
+        {"variables": SECRET},
+        {"variables": [["it's \"" + SECRET]]},
+        {"connections": [{"connection_id": "c", "port": SECRET}]},
+        {"connections": [{"connection_id": "c", "passwort": SECRET}]},
+        {"pools": 3},
+    ],
+)
+def test_options_of_a_wrong_type_are_not_shown(run: Run, wrong: dict[str, Any]) -> None:
+    """Ansible finds no secret in options when the type of one is wrong."""
+    result = run("resources", **{"fingerprint_key": f"{SECRET}-key", "api_password": f"{SECRET}-pw", **wrong})
+    assert result["failed"] and SECRET not in json.dumps(result)
