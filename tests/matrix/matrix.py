@@ -24,7 +24,7 @@ import leaks
 from servers import CACHE, ROOT, airflow, postgres, release
 
 # The index is cut here for a version that has no lock of ours: a day after its release.
-FAB = ("took none away", "takes no permission away (FAB 3.6.4 or older), and says so")
+FAB = ("took none away", "works, but taking a permission away fails (FAB provider 3.6.4 or older)")
 VERSIONS = {"3.1.8": "2026-03-12T00:00:00Z", "3.2.2": "2026-05-30T00:00:00Z", "3.3.2": None}
 # Where a target ends with this error, that is what the version lacks, and what the table says of the module.
 LACKS = {("role", "3.1.8"): FAB, ("role", "3.2.2"): FAB}
