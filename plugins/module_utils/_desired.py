@@ -314,8 +314,9 @@ def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str) -> di
 def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
     """All that was declared, so that the object is then as declared whoever changed it meanwhile."""
     kept = one.known.kept.get(a_step.name, set()) if a_step.sent == "update" else set()
-    wanted = {**a_step.plan.after, **a_step.wanted} if a_step.anew else a_step.wanted
-    fields = {k: v for k, v in wanted.items() if v is not None and (k,) not in kept}
+    fields = {k: v for k, v in a_step.wanted.items() if v is not None and (k,) not in kept}
+    if a_step.anew:
+        fields = {**a_step.plan.after, **fields}
     if mask:
         fields = {k: v for k, v in fields.items() if k in mask}
     fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}

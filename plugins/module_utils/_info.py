@@ -17,6 +17,7 @@ from ._module import CONNECTION, run
 
 Object = Mapping[str, Any]
 MASK = "***"
+LONGEST = 2000  # of what becomes a part of a URL; no name of Airflow's has more
 # What Airflow 3.3 takes for the name of a secret (its `DEFAULT_SENSITIVE_FIELDS`, without those that others contain).
 _SENSITIVE = re.compile(
     "access_key|access_token|api_key|apikey|auth_header|authorization|bearer|connection_string|dsn|passphrase|passwd|"
@@ -71,9 +72,9 @@ class Listing:
 
     def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
         params = {name: value for name, value in module.params.items() if name not in CONNECTION}
-        empty = [name for name, value in params.items() if value == "" or "\0" in str(value)]
-        if empty:
-            raise AirflowApiError(f"{', '.join(empty)} must not be empty, nor have NUL in it")
+        unfit = [name for name, value in params.items() if isinstance(value, str) and not 0 < len(value) <= LONGEST]
+        if unfit:
+            raise AirflowApiError(f"{', '.join(unfit)} must have 1 to {LONGEST} characters")
         path = self.path.format(**{name: segment(value) for name, value in params.items() if isinstance(value, str)})
         name = params[self.key] if self.key else None
         if params["limit"] is not None and params["limit"] < 1:
@@ -81,7 +82,13 @@ class Listing:
         if name is None:
             chosen = {self.filters.get(option, option): params[option] for option in (*self.filters, "order_by")}
             query = {parameter: _text(value) for parameter, value in chosen.items() if value not in (None, [])}
-            found = client.pages(path, self.rows, query, params["limit"])
+            try:
+                found = client.pages(path, self.rows, query, params["limit"])
+            except AirflowApiError as exc:
+                if exc.status not in (400, 422):
+                    raise
+                given = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
+                raise AirflowApiError(f"{exc} ({', '.join(given)})", exc.status) from exc
         else:
             one = client.find(f"{path}/{segment(name)}")
             found = [] if one is None else [one]
