@@ -72,9 +72,10 @@ class Listing:
 
     def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
         params = {name: value for name, value in module.params.items() if name not in CONNECTION}
-        unfit = [name for name, value in params.items() if isinstance(value, str) and not 0 < len(value) <= LONGEST]
+        given = {name: value for name, value in params.items() if isinstance(value, str)}
+        unfit = [name for name, text in given.items() if not 0 < len(text) <= LONGEST or "\n" in text]
         if unfit:
-            raise AirflowApiError(f"{', '.join(unfit)} must have 1 to {LONGEST} characters")
+            raise AirflowApiError(f"{', '.join(unfit)} must have 1 to {LONGEST} characters, and no line break")
         path = self.path.format(**{name: segment(value) for name, value in params.items() if isinstance(value, str)})
         name = params[self.key] if self.key else None
         if params["limit"] is not None and params["limit"] < 1:
