@@ -102,7 +102,7 @@ class Client:
         if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
             raise AirflowApiError("api_url must name a host, and hold no user, query or fragment")
         if not 0 < timeout <= DAY or not 0 <= retry_timeout <= DAY:
-            raise AirflowApiError(f"api_timeout must be more than 0 and api_retry_timeout not below 0, each up to {DAY} s")
+            raise AirflowApiError(f"api_timeout must be above 0, api_retry_timeout not below, each up to {DAY} s")
         if token is not None and not (token.isascii() and token.isprintable()):
             raise AirflowApiError("api_token must be of printable ASCII characters")
         self._scheme, self._host, self._prefix = parts.scheme, parts.hostname, parts.path.rstrip("/")

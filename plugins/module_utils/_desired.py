@@ -133,8 +133,8 @@ def _refused(kind: Kind, one: Step) -> str | None:
     hidden = [name for name, value in after.items() if any(MASK in text for text in texts(value))]
     if hidden:
         return (
-            f"Airflow can't empty {', '.join(kind.stuck)} but by deleting and creating it, and masks {', '.join(hidden)}, "
-            "which would be lost. Declare that too"
+            f"Airflow can't empty {', '.join(kind.stuck)} but by deleting and creating it, and masks "
+            f"{', '.join(hidden)}, which would be lost. Declare that too"
         )
     if one.plan.action == "update":
         try:
@@ -369,7 +369,7 @@ def guard(module: AnsibleModule, kinds: Mapping[str, tuple[Kind, list[Mapping[st
                 if option == "uri" or kind.hides(element, option, None):
                     secret.update(text for text in texts(element.get(option)) if len(text) >= 8)
     module.no_log_values.clear()
-    module.no_log_values.update(secret - names)
+    module.no_log_values.update(secret - names - {""})
 
 
 def manage_one(kind: Kind, module: AnsibleModule, client: Client) -> tuple[dict[str, Any], Work]:

@@ -88,8 +88,8 @@ class Listing:
             except AirflowApiError as exc:
                 if exc.status not in (400, 422):
                     raise
-                given = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
-                raise AirflowApiError(f"{exc} ({', '.join(given)})", exc.status) from exc
+                filters = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
+                raise AirflowApiError(f"{exc} ({', '.join(filters)})", exc.status) from exc
         else:
             one = client.find(f"{path}/{segment(name)}")
             found = [] if one is None else [one]

@@ -49,7 +49,7 @@ def run(
             module.fail_json(msg=f"{name} must not have {reason}")
         if name in ("timeout", "interval") and value is not None and not value >= 0:
             module.fail_json(msg=f"{name} must be 0 or more")
-        if name in ("dag_id", "dag_ids"):
+        if name in ("dag_id", "dag_ids", "bundle_name"):
             texts = [value] if isinstance(value, str) else value or ()
             if any(not 0 < len(text) <= 250 or "\n" in text for text in texts):
                 module.fail_json(msg=f"{name} must have 1 to 250 characters, and no line break")

@@ -82,7 +82,9 @@ def valid(prefix: str, option: Spec) -> Any:
     if option.get("choices"):
         one: Any = option["choices"][0]
     else:
-        one = {"int": 1, "float": 1.0, "bool": False, "dict": {}, "list": []}.get(option.get("type", "str"), f"{prefix}a")
+        one = {"int": 1, "float": 1.0, "bool": False, "dict": {}, "list": []}.get(
+            option.get("type", "str"), f"{prefix}a"
+        )
     if option.get("type") == "list":
         element = {**option, "type": option.get("elements", "str")}
         return [good(prefix, option["options"]) if "options" in option else valid(prefix, element)]
@@ -101,7 +103,13 @@ MORE: dict[str, dict[str, Any]] = {
     "variable": {"value": "x"},
     "variables": {"value": "x"},
     "permissions": {"resource": "DAGs", "actions": ["can_read"]},
-    "user": {"email": "fuzz@example.org", "first_name": "A", "last_name": "B", "roles": ["Viewer"], "password": "x" * 16},
+    "user": {
+        "email": "fuzz@example.org",
+        "first_name": "A",
+        "last_name": "B",
+        "roles": ["Viewer"],
+        "password": "x" * 16,
+    },
 }
 
 
