@@ -24,6 +24,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 VERSION = "0.1.0"
 PAGE = 100  # Airflow's own ceiling: a higher limit is cut to it without a word
 TOKEN_PATH = "/auth/token"
+DAY = 86400
 
 
 class AirflowApiError(Exception):
@@ -106,6 +107,10 @@ class Client:
             raise AirflowApiError("api_url must be an http:// or https:// URL") from None
         if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
             raise AirflowApiError("api_url must name a host, and hold no user, query or fragment")
+        if not 0 < timeout <= DAY or not 0 <= retry_timeout <= DAY:
+            raise AirflowApiError(f"api_timeout must be above 0, api_retry_timeout not below, each up to {DAY} s")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise AirflowApiError("api_token must be of printable ASCII characters")
         self._scheme, self._host, self._prefix = parts.scheme, parts.hostname, parts.path.rstrip("/")
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._username, self._password = username, password
@@ -187,7 +192,7 @@ class Client:
         return reply
 
     def _log_in(self) -> None:
-        if not self._username:
+        if not self._username or not self._password:
             raise AirflowApiError("Give api_token, or api_username and api_password")
         login = {"username": self._username, "password": self._password}
         reply = self._exchange_patiently("POST", TOKEN_PATH, None, login, {}, idempotent=True)

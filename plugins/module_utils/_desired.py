@@ -15,8 +15,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._client import AirflowApiError, Client, segment
 from ._kinds import Kind
+from ._masks import MASK, leaves, sensitive, texts
 from ._resource import Plan, plan
-from ._secrets import MASK, RESERVED, Fingerprints, carried, leaves, sensitive, texts
+from ._secrets import RESERVED, Fingerprints, carried
 
 CHUNK = 250  # objects in a request: Airflow may take a second for ten new secrets, and must answer within api_timeout
 MARK = "windward-write-"
@@ -366,8 +367,9 @@ def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str) -> di
 def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
     """All that was declared, so that the object is then as declared whoever changed it meanwhile."""
     kept = one.known.kept.get(a_step.name, set()) if a_step.sent == "update" else set()
-    wanted = {**a_step.plan.after, **a_step.wanted} if a_step.anew else a_step.wanted
-    fields = {k: v for k, v in wanted.items() if v is not None and (k,) not in kept}
+    fields = {k: v for k, v in a_step.wanted.items() if v is not None and (k,) not in kept}
+    if a_step.anew:
+        fields = {**a_step.plan.after, **fields}
     if mask:
         fields = {k: v for k, v in fields.items() if k in mask}
     fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}
@@ -421,7 +423,7 @@ def guard(module: AnsibleModule, kinds: Mapping[str, tuple[Kind, list[Mapping[st
                 if option == "uri" or kind.hides(element, option, None):
                     secret.update(text for text in texts(element.get(option)) if len(text) >= 8)
     module.no_log_values.clear()
-    module.no_log_values.update(secret - names)
+    module.no_log_values.update(secret - names - {""})
 
 
 def manage_one(kind: Kind, module: AnsibleModule, client: Client) -> tuple[dict[str, Any], Work]:

@@ -41,8 +41,8 @@ def unusable(option: str, text: str) -> str | None:
         return f"{option} must not be empty"
     if len(text) > LONGEST.get(option, len(text)):
         return f"{option} must not be longer than {LONGEST[option]} characters"
-    if "\0" in text or ("/" in text and option in ("name", "username")):
-        return f"{option} must not have {'/' if '/' in text else 'NUL'} in it"
+    if option in ("name", "username") and ("/" in text or "\n" in text):
+        return f"{option} must not have {'/' if '/' in text else 'a line break'} in it"
     return None
 
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,39 +12,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._client import AirflowApiError, Client, segment
+from ._masks import masked, masked_text
 from ._module import CONNECTION, run
 
 Object = Mapping[str, Any]
-MASK = "***"
-# What Airflow 3.3 takes for the name of a secret (its `DEFAULT_SENSITIVE_FIELDS`, without those that others contain).
-_SENSITIVE = re.compile(
-    "access_key|access_token|api_key|apikey|auth_header|authorization|bearer|connection_string|dsn|passphrase|passwd|"
-    "password|private_key|proxy|proxies|secret|service_account|service_key|token|keyfile_dict|webhook_url"
-)
-
-
-def sensitive(name: object) -> bool:
-    """Airflow's own rule: whether a value of this name is a secret."""
-    return isinstance(name, str) and bool(_SENSITIVE.search(re.sub(r"\W+", "_", name.strip().lower())))
-
-
-def masked(value: Any, name: object = None) -> Any:
-    """A value without its secrets: the server may be told not to mask by name, so this doesn't rely on it."""
-    if isinstance(value, dict):
-        return {key: masked(one, name if sensitive(name) else key) for key, one in value.items()}
-    if isinstance(value, list):
-        return [masked(one, name if sensitive(name) else None) for one in value]
-    return MASK if value is not None and sensitive(name) else value
-
-
-def masked_text(text: str | None, name: str | None = None) -> str | None:
-    """The same for a text that may be JSON. Without a secret in it, it stays letter by letter."""
-    try:
-        value = json.loads(text or "")
-    except ValueError:
-        return masked(text or None, name) or text
-    shown = masked(value, name)
-    return text if shown == value else json.dumps(shown)
+LONGEST = 2000  # of what becomes a part of a URL; no name of Airflow's has more
 
 
 def connection_row(found: Object) -> dict[str, Any]:
@@ -75,9 +46,10 @@ class Listing:
 
     def gather(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
         params = {name: value for name, value in module.params.items() if name not in CONNECTION}
-        empty = [name for name, value in params.items() if value == "" or "\0" in str(value)]
-        if empty:
-            raise AirflowApiError(f"{', '.join(empty)} must not be empty, nor have NUL in it")
+        given = {name: value for name, value in params.items() if isinstance(value, str)}
+        unfit = [name for name, text in given.items() if not 0 < len(text) <= LONGEST or "\n" in text]
+        if unfit:
+            raise AirflowApiError(f"{', '.join(unfit)} must have 1 to {LONGEST} characters, and no line break")
         path = self.path.format(**{name: segment(value) for name, value in params.items() if isinstance(value, str)})
         name = params[self.key] if self.key else None
         if params["limit"] is not None and params["limit"] < 1:
@@ -88,7 +60,13 @@ class Listing:
             for option, release in self.since.items():
                 if params.get(option) and (version := client.older(*release)):
                     raise AirflowApiError(f"{option} needs Airflow {'.'.join(map(str, release))}; this is {version}")
-            found = client.pages(path, self.rows, query, params["limit"])
+            try:
+                found = client.pages(path, self.rows, query, params["limit"])
+            except AirflowApiError as exc:
+                if exc.status not in (400, 422):
+                    raise
+                filters = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
+                raise AirflowApiError(f"{exc} ({', '.join(filters)})", exc.status) from exc
         else:
             one = client.find(f"{path}/{segment(name)}")
             found = [] if one is None else [one]

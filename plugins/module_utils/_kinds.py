@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
+
+from ._client import AirflowApiError, Client
 from ._connection_uri import FIELDS as FROM_URI
 from ._connection_uri import from_uri
-from ._info import masked
+from ._masks import MASK, leaves, masked, sensitive, texts
 from ._resource import Object, Plan, Resource
-from ._secrets import MASK, RESERVED, leaves, sensitive, texts
+from ._secrets import RESERVED
 
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 
@@ -53,6 +56,11 @@ class Kind(Resource):
                 raise ValueError(f"{name} holds a NUL character, which no database keeps")
         return wanted
 
+    def manage(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
+        if reason := self.wrong(module.params):
+            raise AirflowApiError(f"{self.kind} {module.params[self.key]}: {reason}")
+        return super().manage(module, client)
+
     def wrong(self, element: Object) -> str | None:
         """What can be said against an element before anybody asked Airflow."""
         name, state = element[self.key], element.get("state") or "present"
@@ -78,12 +86,12 @@ def _items(value: Any) -> list[Any]:
 
 
 def refuse_pool(name: str, plan: Plan) -> str | None:
-    if plan.after and plan.after["slots"] is not None and plan.after["slots"] < -1:
-        return "slots must be -1 (no limit) or more"
+    if plan.after and plan.after["slots"] is not None and not -1 <= plan.after["slots"] < 2**31:
+        return "slots must be -1 (no limit) or more, up to 2147483647"
     if name == "default_pool" and (plan.action == "delete" or "description" in plan.fields):
         return "Airflow's own pool can be resized, but neither described nor deleted"
-    if not 0 < len(name) <= 256:
-        return "the name must have 1 to 256 characters"
+    if not 0 < len(name) <= 256 or "\n" in name:
+        return "the name must have 1 to 256 characters, and no line break"
     return None
 
 
@@ -155,6 +163,8 @@ def refuse_connection(name: str, plan: Plan) -> str | None:
     if not 0 <= (plan.after.get("port") or 0) <= 65535:
         return "port must be 1 to 65535, or 0 for none"
     long = [field for field in ("conn_type", "host", "schema") if len(plan.after.get(field) or "") > 500]
+    if len(plan.after.get("team_name") or "") > 50:
+        return "team_name has more than 50 characters"
     return f"{long[0]} has more than 500 characters" if long else None
 
 
@@ -235,7 +245,8 @@ def encode_variable(fields: Object, element: Object) -> dict[str, Any]:
 
 
 def refuse_variable(name: str, plan: Plan) -> str | None:
-    return None if 0 < len(name) <= 250 else "the key must have 1 to 250 characters"
+    fits = 0 < len(name) <= 250 and "\n" not in name  # which Airflow takes, and then finds no more
+    return None if fits else "the key must have 1 to 250 characters, and no line break"
 
 
 def hides_variable(element: Object, field: str, current: Any) -> bool:

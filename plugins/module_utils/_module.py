@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ._client import AirflowApiError, Client
-from ._secrets import texts
+from ._masks import texts
 
 
 def _option(variable: str, **spec: Any) -> dict[str, Any]:
@@ -64,6 +64,15 @@ def run(
         **rules,
     )
     module.checked = True
+    for name, value in module.params.items():
+        if reason := unsendable(value):
+            module.fail_json(msg=f"{name} must not have {reason}")
+        if name in ("timeout", "interval") and value is not None and not value >= 0:
+            module.fail_json(msg=f"{name} must be 0 or more")
+        if name in ("dag_id", "dag_ids", "bundle_name"):
+            given = [value] if isinstance(value, str) else value or ()
+            if any(not 0 < len(text) <= 250 or "\n" in text for text in given):
+                module.fail_json(msg=f"{name} must have 1 to 250 characters, and no line break")
     given = {name: module.params[name] for name in CONNECTION}
     try:
         client = Client(
@@ -76,6 +85,20 @@ def run(
     except AirflowApiError as exc:
         module.fail_json(msg=str(exc), **exc.result)
     module.exit_json(**result)
+
+
+def unsendable(value: Any, where: str = "it") -> str | None:
+    """What no Airflow takes, wherever in an option it is."""
+    if isinstance(value, Mapping):
+        reasons = [unsendable(one, str(key)) for key, one in value.items()]
+        return next((reason for reason in reasons if reason), None) or unsendable([*value])
+    if isinstance(value, (list, tuple)):
+        return next((reason for reason in (unsendable(one, where) for one in value) if reason), None)
+    if isinstance(value, str) and "\0" in value:
+        return f"NUL in {where}"
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        return f"bytes in {where} that are no UTF-8"
+    return None
 
 
 def looks(timeout: float, interval: float) -> Iterator[float]:

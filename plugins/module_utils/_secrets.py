@@ -12,37 +12,18 @@ import hmac
 import json
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from ._client import PAGE, AirflowApiError, Client
-from ._info import MASK, sensitive
+from ._masks import MASK, Path, leaves, sensitive, texts
 
 VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
 RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
 READS = ("_get", "_list", "_export", "_test", "test_connection")
-
-Path = tuple[Any, ...]
-
-
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value in nested dictionaries that is none itself, with the keys that lead to it."""
-    if isinstance(value, Mapping) and value:
-        for key, element in value.items():
-            yield from leaves(element, (*path, key))
-    else:
-        yield path, value
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Every text anywhere in a value."""
-    if isinstance(value, str):
-        yield value
-    for element in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
-        yield from texts(element)
 
 
 def compare(current: Any, wanted: Any) -> bool | None:

@@ -115,7 +115,8 @@ dag_runs:
 
 from typing import Any
 
-from ..module_utils._info import Listing, Object, masked
+from ..module_utils._info import Listing, Object
+from ..module_utils._masks import masked
 
 SPEC: dict[str, Any] = {
     "state": {"type": "list", "elements": "str", "choices": ["queued", "running", "success", "failed"]},

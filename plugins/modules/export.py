@@ -129,7 +129,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._client import AirflowApiError, Client
-from ..module_utils._info import MASK, Object, connection_row, variable_row
+from ..module_utils._info import Object, connection_row, variable_row
+from ..module_utils._masks import MASK
 from ..module_utils._module import run
 from ..module_utils._yaml import Template, document
 

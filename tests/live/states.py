@@ -86,7 +86,13 @@ HOLDING = st.sampled_from([Secret(1, "pre-"), {"token": Secret(1), "a": 1}, {"to
 def _variables(name: str) -> st.SearchStrategy[Element]:
     values = st.one_of(SECRETS, VALUES) if name == "a_token" else st.one_of(VALUES, HOLDING)
     whole = _some("value", value=values, **TOLD)
-    return st.one_of(whole, whole, _some("value", value=SECRETS if name == "a_token" else HOLDING, **TOLD), _some(**TOLD, secret=st.booleans()), ABSENT)
+    return st.one_of(
+        whole,
+        whole,
+        _some("value", value=SECRETS if name == "a_token" else HOLDING, **TOLD),
+        _some(**TOLD, secret=st.booleans()),
+        ABSENT,
+    )
 
 
 RESIZED = {"slots": st.integers(-1, 2), "include_deferred": st.booleans()}
@@ -232,7 +238,7 @@ def judge(listing: str, name: str, thing: Thing | None, element: Element, policy
         kept = {path for path in doubt if hidden(listing, name, path)}
         for path in kept:
             _put(wanted, path, now[path])
-    differs = any(thing.fields[key] != value or repr(thing.fields[key]) != repr(value) and type(value) is not dict
+    differs = any(thing.fields[key] != value or (repr(thing.fields[key]) != repr(value) and type(value) is not dict)
                   for key, value in wanted.items())  # fmt: skip
     differs = differs or json.dumps(wanted.get("extra"), sort_keys=True) != json.dumps(
         thing.fields["extra"] if "extra" in wanted else None, sort_keys=True

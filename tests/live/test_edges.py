@@ -176,9 +176,7 @@ def test_names_that_no_connection_has(run: Run, prefix: str, name: str) -> None:
     ("module", "more", "option", "longest"),
     [("user", {"password": "x" * 20}, "username", 512), ("role", {}, "name", 64), ("user", {}, "first_name", 256)],
 )
-def test_names_of_accounts(
-    run: Run, prefix: str, module: str, more: dict[str, Any], option: str, longest: int
-) -> None:
+def test_names_of_accounts(run: Run, prefix: str, module: str, more: dict[str, Any], option: str, longest: int) -> None:
     options = {"username": prefix, "email": f"{prefix}@example.org", "first_name": "A", "last_name": "B",
                "password": "x" * 20, "roles": ["Viewer"]} if module == "user" else {}  # fmt: skip
     options[option] = prefix.ljust(longest, "x")
@@ -198,7 +196,15 @@ EMPTIED = {
     "variable": {"description": ""},
     "pool": {"description": ""},
 }
-FULL = {"description": "d", "host": "h", "login": "l", "password": "p" * 20, "schema": "s", "port": 7, "extra": {"a": 1}}
+FULL = {
+    "description": "d",
+    "host": "h",
+    "login": "l",
+    "password": "p" * 20,
+    "schema": "s",
+    "port": 7,
+    "extra": {"a": 1},
+}
 
 
 @pytest.mark.parametrize(("module", "field"), [(module, name) for module, some in EMPTIED.items() for name in some])
@@ -253,9 +259,7 @@ KEPT = {"no": "false", "quoted_no": "no", "octal": "384", "quoted_octal": "0600"
         "unsafe": "{{ x }}"}  # fmt: skip
 
 
-def test_what_yaml_says_and_what_looks_like_a_template(
-    client: Client, run: Run, prefix: str, tmp_path: Path
-) -> None:
+def test_what_yaml_says_and_what_looks_like_a_template(client: Client, run: Run, prefix: str, tmp_path: Path) -> None:
     prefix = prefix.rstrip("_")
     play = tmp_path / "play.yml"
     play.write_text(PLAY.replace("PREFIX", prefix).replace("KEY", KEY))

@@ -87,7 +87,11 @@ class Sequence:
         elements = {listing: real(those, self.secret) for listing, those in step.declared.items()}
         verdicts = {
             (listing, element[KEYS[listing]]): judge(
-                listing, element[KEYS[listing]], self.things.get((listing, element[KEYS[listing]])), element, step.policy
+                listing,
+                element[KEYS[listing]],
+                self.things.get((listing, element[KEYS[listing]])),
+                element,
+                step.policy,
             )
             for listing, those in elements.items()
             for element in those
@@ -152,9 +156,15 @@ class Sequence:
                 if verdict.action not in ("create", "update"):
                     continue
                 declared = element["uri"] | {"uri": 1} if "uri" in element else element
-                leaves = {path: leaf for path, leaf in parts(verdict.fields) if "uri" in declared or path[0] in declared}
+                leaves = {
+                    path: leaf for path, leaf in parts(verdict.fields) if "uri" in declared or path[0] in declared
+                }
                 if element.get("extra_mode") == "merge":
-                    leaves = {p: leaf for p, leaf in leaves.items() if p[0] != "extra" or p[1:2] and p[1] in element["extra"]}
+                    leaves = {
+                        p: leaf
+                        for p, leaf in leaves.items()
+                        if p[0] != "extra" or (p[1:2] and p[1] in element["extra"])
+                    }
                 kept = set()
                 if thing and step.policy == "on_create":
                     kept = {p for p in leaves if hidden(listing, name, p)}
@@ -221,10 +231,11 @@ class Sequence:
             result = self.run("resources", api_token=self.client._token, fingerprint_key=KEY, **gone)
             assert [len(result[listing]["deleted"]) for listing in gone] == [len(those) for those in gone.values()]
 
-
     def sweep(self) -> None:
         for listing, key in KEYS.items():
-            for row in self.client.pages(f"/api/v2/{listing}", listing, {f"{FILTERS[listing]}_prefix_pattern": self.prefix}):
+            for row in self.client.pages(
+                f"/api/v2/{listing}", listing, {f"{FILTERS[listing]}_prefix_pattern": self.prefix}
+            ):
                 self.client.request("DELETE", f"/api/v2/{listing}/{segment(row[key])}")
 
 

@@ -16,11 +16,11 @@ from ansible_collections.windward.airflow.plugins.module_utils._kinds import (
     content,
     declare_connection,
 )
+from ansible_collections.windward.airflow.plugins.module_utils._masks import sensitive
 from ansible_collections.windward.airflow.plugins.module_utils._secrets import (
     carried,
     compare,
     pack,
-    sensitive,
     touched,
     unpack,
 )
@@ -168,7 +168,7 @@ def test_wrong(kind: Any, element: dict[str, Any], message: str) -> None:
     [
         (CONNECTION, {"connection_id": "ünï.code-1", "conn_type": "x", "password": "a***b", "extra": {"x": None}}),
         (CONNECTION, {"connection_id": "a", "state": "absent", "password": "***"}),
-        (VARIABLE, {"key": "a/b c\n", "value": "{{ untouched }}"}),
+        (VARIABLE, {"key": "a/b c", "value": "{{ untouched }}"}),
         (VARIABLE, {"key": "x" * 250, "value": "x" * 65536}),
         (POOL, {"name": "default_pool", "slots": 3}),
     ],

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. What Airflow masks by its name, and walks through values that may hold such."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MASK = "***"
+Path = tuple[Any, ...]
+# What Airflow 3.3 takes for the name of a secret (its `DEFAULT_SENSITIVE_FIELDS`, without those that others contain).
+_SENSITIVE = re.compile(
+    "access_key|access_token|api_key|apikey|auth_header|authorization|bearer|connection_string|dsn|passphrase|passwd|"
+    "password|private_key|proxy|proxies|secret|service_account|service_key|token|keyfile_dict|webhook_url"
+)
+
+
+def sensitive(name: object) -> bool:
+    """Airflow's own rule: whether a value of this name is a secret."""
+    return isinstance(name, str) and bool(_SENSITIVE.search(re.sub(r"\W+", "_", name.strip().lower())))
+
+
+def masked(value: Any, name: object = None) -> Any:
+    """A value without its secrets: the server may be told not to mask by name, so this doesn't rely on it."""
+    if isinstance(value, dict):
+        return {key: masked(one, name if sensitive(name) else key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [masked(one, name if sensitive(name) else None) for one in value]
+    return MASK if value is not None and sensitive(name) else value
+
+
+def masked_text(text: str | None, name: str | None = None) -> str | None:
+    """The same for a text that may be JSON. Without a secret in it, it stays letter by letter."""
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return masked(text or None, name) or text
+    shown = masked(value, name)
+    return text if shown == value else json.dumps(shown)
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value in nested dictionaries that is none itself, with the keys that lead to it."""
+    if isinstance(value, Mapping) and value:
+        for key, element in value.items():
+            yield from leaves(element, (*path, key))
+    else:
+        yield path, value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text anywhere in a value."""
+    if isinstance(value, str):
+        yield value
+    for element in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
+        yield from texts(element)
