@@ -54,6 +54,10 @@ check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)
 test: venv ## Everything, with virtual machines
 	$(BIN)/python tests/parts.py
 
+.PHONY: test-long
+test-long: venv ## Longer tests of the modules against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
+	$(BIN)/pytest -q -p no:cacheprovider -m long tests/live
+
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog
 	$(BIN)/python tests/parts.py ruff mypy yamllint ansible-lint docs changelog

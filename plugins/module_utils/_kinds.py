@@ -256,6 +256,8 @@ def hides_variable(element: Object, field: str, current: Any) -> bool:
         return False
     if secret or sensitive(element["key"]) or any(MASK in text for text in texts(current)):
         return True
+    if element.get("state") == "absent":
+        return True  # what it once was declared to be is not known any more
     try:
         value = content(given_value(element))
     except (TypeError, ValueError):

@@ -287,7 +287,7 @@ def writer(request: pytest.FixtureRequest) -> Writer:
 @pytest.fixture
 def name(client: Client, writer: Writer, action: str, run: Run, proxy: FaultProxy, prefix: str) -> Iterator[str]:
     """An object's name; the object is there unless it is to be created."""
-    one = f"{prefix}{writer.module}"
+    one = f"{prefix}{writer.module}_secret"
     if action != "create":
         assert run(writer.module, **writer.options("create", one))["changed"]
     proxy.reset()

@@ -18,6 +18,8 @@ from ansible_collections.windward.airflow.plugins.module_utils._client import Cl
 from conftest import KEY, Run
 from wire import writes
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 GROUP = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["airflow"]
 SECONDS = 5

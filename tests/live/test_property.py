@@ -21,6 +21,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from states import KEYS, Element, Step, Thing, Verdict, hidden, judge, parts, real, sequences, stands_for, uri
 from wire import writes
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("LIVE_SEED") or random.randrange(2**32))
 SEQUENCES = int(os.environ.get("LIVE_SEQUENCES") or 200)
 FILTERS = {"connections": "connection_id", "variables": "variable_key", "pools": "pool_name"}
