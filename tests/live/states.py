@@ -238,7 +238,7 @@ def judge(listing: str, name: str, thing: Thing | None, element: Element, policy
         kept = {path for path in doubt if hidden(listing, name, path)}
         for path in kept:
             _put(wanted, path, now[path])
-    differs = any(thing.fields[key] != value or (repr(thing.fields[key]) != repr(value) and type(value) is not dict)
+    differs = any(thing.fields[key] != value or (repr(thing.fields[key]) != repr(value) and not isinstance(value, dict))
                   for key, value in wanted.items())  # fmt: skip
     differs = differs or json.dumps(wanted.get("extra"), sort_keys=True) != json.dumps(
         thing.fields["extra"] if "extra" in wanted else None, sort_keys=True

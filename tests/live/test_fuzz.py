@@ -188,7 +188,7 @@ class Fuzz:
 def absent(options: dict[str, Any]) -> dict[str, Any]:
     if any(name in options for name in ("connections", "variables", "pools")):
         keep = ("fingerprint_key",)
-        lists = {name: [absent(one) for one in those] for name, those in options.items() if type(those) is list}
+        lists = {name: [absent(one) for one in those] for name, those in options.items() if isinstance(those, list)}
         return {**{name: options[name] for name in keep if name in options}, **lists}
     return {**options, "state": "absent"}
 
