@@ -271,7 +271,9 @@ def test_what_yaml_says_and_what_looks_like_a_template(client: Client, run: Run,
     declared = {"connections": [{"connection_id": f"{prefix}_c", "password": f"{JINJA}{prefix}"}]}
     try:
         for changed in ("changed=1", "changed=0"):
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
+            )
             assert done.returncode == 0 and changed in done.stdout, done.stdout + done.stderr
         rows = client.pages("/api/v2/variables", "variables", {"variable_key_prefix_pattern": f"{prefix}_"})
         found = {row["key"].removeprefix(f"{prefix}_"): row for row in rows}
