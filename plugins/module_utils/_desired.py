@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ._client import AirflowApiError, Client, segment
 from ._kinds import Kind
 from ._masks import MASK, leaves, sensitive, texts
+from ._module import Module
 from ._resource import Plan, plan
 from ._secrets import RESERVED, Fingerprints, carried
 
@@ -177,7 +176,7 @@ _ORDER = {"connections": "connection_id", "variables": "key", "pools": "name"}
 # -- apply -------------------------------------------------------------------------------------------------------------
 
 
-def apply_all(module: AnsibleModule, client: Client, works: list[Work]) -> dict[str, Any]:
+def apply_all(module: Module, client: Client, works: list[Work]) -> dict[str, Any]:
     """Write what changes, unless this is a check; give the task's result. A failure tells what was done before it."""
     diffs = [shown(one.kind, one.known, a_step) for one in works for a_step in one.changing]
     one_by_one = _one_by_one(client, works, module.check_mode)
@@ -408,7 +407,7 @@ def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:
 # -- what the modules share --------------------------------------------------------------------------------------------
 
 
-def guard(module: AnsibleModule, kinds: Mapping[str, tuple[Kind, list[Mapping[str, Any]]]]) -> None:
+def guard(module: Module, kinds: Mapping[str, tuple[Kind, list[Mapping[str, Any]]]]) -> None:
     """Keep Ansible from masking what is no secret.
 
     The options are no_log as a whole, so that no part of them gets into the host's journal. By that Ansible would
@@ -422,11 +421,10 @@ def guard(module: AnsibleModule, kinds: Mapping[str, tuple[Kind, list[Mapping[st
             for option in ("password", "extra", "uri", "value"):
                 if option == "uri" or kind.hides(element, option, None):
                     secret.update(text for text in texts(element.get(option)) if len(text) >= 8)
-    module.no_log_values.clear()
-    module.no_log_values.update(secret - names - {""})
+    module.hide(secret - names - {""})
 
 
-def manage_one(kind: Kind, module: AnsibleModule, client: Client) -> tuple[dict[str, Any], Work]:
+def manage_one(kind: Kind, module: Module, client: Client) -> tuple[dict[str, Any], Work]:
     """The work of a module that manages a single object."""
     element = module.params
     guard(module, {kind.listing: (kind, [element])})

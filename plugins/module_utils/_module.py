@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ._client import AirflowApiError, Client
-from ._masks import texts
+from ._masks import texts, without
 
 
 def _option(variable: str, **spec: Any) -> dict[str, Any]:
@@ -38,6 +38,18 @@ class Module(AnsibleModule):
     """Ansible knows no secret of its options when one of them has a wrong type, and would show them all."""
 
     checked = False
+    hidden: Mapping[int, set[str]] = {}  # secrets by their lengths, instead of those that Ansible takes for secrets
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Keep these out of every result, and nothing else."""
+        self.no_log_values.clear()
+        by_length: dict[int, set[str]] = {}
+        for text in secrets:
+            by_length.setdefault(len(text), set()).add(text)
+        self.hidden = by_length
+
+    def exit_json(self, **result: Any) -> None:
+        super().exit_json(**without(result, self.hidden))
 
     def _load_params(self) -> None:
         super()._load_params()
@@ -49,11 +61,11 @@ class Module(AnsibleModule):
             long = [text for text in texts(secret) if len(text) >= 8]
             self.no_log_values.update(long, (repr(text)[1:-1] for text in long))  # as such messages quote them
             result["invocation"] = {}
-        super().fail_json(msg, **result)
+        super().fail_json(without(msg, self.hidden), **without(result, self.hidden))
 
 
 def run(
-    spec: dict[str, Any], act: Callable[[AnsibleModule, Client], dict[str, Any]], *, log_in: bool = True, **rules: Any
+    spec: dict[str, Any], act: Callable[[Module, Client], dict[str, Any]], *, log_in: bool = True, **rules: Any
 ) -> None:
     """Let `act` do the module's work. The only place where an error becomes the task's failure."""
     module = Module(

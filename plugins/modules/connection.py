@@ -151,15 +151,13 @@ test:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._client import AirflowApiError, Client
 from ..module_utils._desired import SECRETS_OPTIONS, manage_one
 from ..module_utils._kinds import CONNECTION
-from ..module_utils._module import run
+from ..module_utils._module import Module, run
 
 
-def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
+def manage(module: Module, client: Client) -> dict[str, Any]:
     result, work = manage_one(CONNECTION, module, client)
     step = work.steps[0]
     if not module.params["test"] or module.check_mode or step.plan.action not in ("create", "update"):

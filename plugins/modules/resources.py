@@ -274,8 +274,6 @@ pools:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._client import AirflowApiError, Client
 from ..module_utils._desired import (
     SECRETS_OPTIONS,
@@ -289,7 +287,7 @@ from ..module_utils._desired import (
     work,
 )
 from ..module_utils._kinds import KINDS
-from ..module_utils._module import run
+from ..module_utils._module import Module, run
 from ..module_utils._secrets import Fingerprints
 
 
@@ -314,7 +312,7 @@ def plan_all(params: dict[str, Any], client: Client) -> list[Work]:
     return works
 
 
-def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
+def manage(module: Module, client: Client) -> dict[str, Any]:
     guard(module, {name: (kind, module.params[name] or []) for name, kind in KINDS.items()})
     try:
         return {**apply_all(module, client, plan_all(module.params, client)), "invocation": {}}

@@ -100,15 +100,13 @@ variable:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._client import Client
 from ..module_utils._desired import SECRETS_OPTIONS, manage_one
 from ..module_utils._kinds import VARIABLE
-from ..module_utils._module import run
+from ..module_utils._module import Module, run
 
 
-def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
+def manage(module: Module, client: Client) -> dict[str, Any]:
     return manage_one(VARIABLE, module, client)[0]
 
 

@@ -87,20 +87,17 @@ END
         systemctl restart airflow-api-server
         systemctl is-active --quiet airflow-api-server
     """)
-    while Client(URL, retry_timeout=120).open("/api/v2/monitor/health").status != 200:
-        time.sleep(0.5)
-    os.environ["AIRFLOW_API_TOKEN"] = log_in()
-
-
-def log_in() -> str:
-    with Client(URL, username="admin", password=os.environ["AIRFLOW_API_PASSWORD"], retry_timeout=120) as client:
-        body = {"username": "admin", "password": os.environ["AIRFLOW_API_PASSWORD"]}
-        return client.request("POST", "/auth/token", body=body)["access_token"]
+    log_in = {"username": "admin", "password": os.environ["AIRFLOW_API_PASSWORD"]}
+    with Client(URL, **log_in, retry_timeout=120) as client:
+        client.get("/api/v2/version")  # waits for it
+        os.environ["AIRFLOW_API_TOKEN"] = client.request("POST", "/auth/token", body=log_in)["access_token"]
 
 
 def processor() -> float:
     """Seconds of processor time that the api-server has used."""
-    return int(vm("systemctl show --property=CPUUsageNSec --value airflow-api-server")) / 1e9
+    script = "main=$(systemctl show --property=MainPID --value airflow-api-server); echo $main; pgrep -P $main || true"
+    stats = [vm(f"cat /proc/{process}/stat").rpartition(")")[2].split() for process in vm(script).split()]
+    return sum(int(ticks) for stat in stats for ticks in stat[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def task(tag: str, content: Any) -> tuple[float, str]:

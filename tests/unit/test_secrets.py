@@ -16,7 +16,7 @@ from ansible_collections.windward.airflow.plugins.module_utils._kinds import (
     content,
     declare_connection,
 )
-from ansible_collections.windward.airflow.plugins.module_utils._masks import sensitive
+from ansible_collections.windward.airflow.plugins.module_utils._masks import sensitive, without
 from ansible_collections.windward.airflow.plugins.module_utils._secrets import (
     carried,
     compare,
@@ -175,3 +175,12 @@ def test_wrong(kind: Any, element: dict[str, Any], message: str) -> None:
 )
 def test_right(kind: Any, element: dict[str, Any]) -> None:
     assert kind.wrong(element) is None
+
+
+def test_no_secret_is_left_anywhere_in_a_result() -> None:
+    secrets = {6: {"secret"}, 10: {"the secret"}}
+    result = {"a": ["the secret's", {"b": "no secret, and a secret"}], "secret": 1, "c": ("other", None)}
+    stars = "*" * 8
+    assert without(result, secrets) == {
+        "a": [f"{stars}'s", {"b": f"no {stars}, and a {stars}"}], "secret": 1, "c": ["other", None],
+    }  # fmt: skip
