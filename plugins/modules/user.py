@@ -180,14 +180,18 @@ def wanted_password(module: AnsibleModule, client: Client, found: Any) -> str | 
 
 
 def foresee(module: AnsibleModule, client: Client, found: Any) -> None:
-    """What a real run would meet. A role may be one that an earlier task of the same play makes: only a warning."""
+    """What Airflow would refuse. In a check a role may be one that an earlier task of the same play makes."""
     email, here = module.params["email"], found or {}
-    if email and email != here.get("email"):
+    if module.check_mode and email and email != here.get("email"):
         owners = [user["username"] for user in client.pages(USERS, "users") if user["email"] == email]
         if owners:
             raise AirflowApiError(f"user {module.params['username']}: the e-mail address is taken by {owners[0]}")
     for role in sorted(set(module.params["roles"] or ()) - set(user_row(here)["roles"])):
+        if reason := unusable("name", role):
+            raise AirflowApiError(f"roles: {reason}")
         if find(client, ROLES, "name", role) is None:
+            if not module.check_mode:
+                raise AirflowApiError(f"roles: there is no role {role}")
             module.warn(f"There is no role {role} yet")
 
 
@@ -200,7 +204,7 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
         name = current.pop("username")
         if found["active"] is False and params["state"] == "present":
             module.warn(f"User {name} is not active, and the API can't change that")
-    if module.check_mode and params["state"] == "present":
+    if params["state"] == "present":
         with fab(client):
             foresee(module, client, found)
     wanted = {**{field: params[field] for field in USER_FIELDS}, "password": wanted_password(module, client, found)}

@@ -66,6 +66,7 @@ def test_user_is_created(api: ScriptedApi, run: Run, check: bool) -> None:
         api.expect("GET", USERS, 200, {"users": [eve(username="x", email="y")], "total_entries": 1})
         api.expect("GET", f"{ROLES}/A", 200, stored()).expect("GET", f"{ROLES}/R", 404, NO_ROLE)
     else:
+        api.expect("GET", f"{ROLES}/A", 200, stored()).expect("GET", f"{ROLES}/R", 200, stored())
         api.expect("POST", USERS, 200, eve())
     result = run("user", check, **WANTED)
     assert result["changed"] is True
@@ -75,6 +76,18 @@ def test_user_is_created(api: ScriptedApi, run: Run, check: bool) -> None:
         assert result["warnings"] == ["There is no role R yet"]
     else:
         assert api.requests[-1].body == {**WANTED, "roles": [{"name": "A"}, {"name": "R"}]}
+
+
+def test_a_role_that_there_is_not_is_told_of_before_anything_is_written(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{USERS}/eve", 404, NO_USER)
+    api.expect("GET", f"{ROLES}/A", 200, stored()).expect("GET", f"{ROLES}/R", 404, NO_ROLE)
+    assert run("user", **WANTED)["msg"] == "roles: there is no role R"
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_role_that_cannot_be(api: ScriptedApi, run: Run, check: bool) -> None:
+    api.expect("GET", f"{USERS}/eve", 200, eve())
+    assert run("user", check, username="eve", roles=["a/b"])["msg"] == "roles: name must not have / in it"
 
 
 @pytest.mark.parametrize("check", [True, False])
