@@ -130,7 +130,7 @@ def drained_warning(drained: dict[str, float], tasks: list[str]) -> str:
     """Return what is to be said of components that let tasks end."""
     took = ", ".join(f"{component} took {seconds:.0f} s to stop" for component, seconds in drained.items())
     ran = f"; these ran when it began: {', '.join(tasks)}" if tasks else ""
-    return f"{took}, since it lets its tasks end first (at most airflow_drain_timeout seconds){ran}."
+    return f"{took}: what runs tasks lets them end first, for at most airflow_drain_timeout seconds{ran}."
 
 
 DEATHS = 3  # that are borne in a start: a database may still be on its way up
