@@ -297,7 +297,8 @@ def test_a_restart_says_which_tasks_it_waited_for(vm: Deployment, dags: Path) ->
         run = deploy(vm, "--tags", "airflow", airflow_dags=str(dags), airflow_drain_timeout=1802)
         (result,) = [result for _task, _host, result in run.results("Run the components")]
         assert 10 < result["drained"]["scheduler"] < 60
-        assert "what runs tasks lets them end first" in result["warnings"][0] and "sleeper.sleep" in result["warnings"][0]
+        said = result["warnings"][0]
+        assert "what runs tasks lets them end first" in said and "sleeper.sleep" in said
         while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline + 60:
             time.sleep(0.5)
         assert api.get(path)["state"] == "success"
