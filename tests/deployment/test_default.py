@@ -149,9 +149,9 @@ def test_airflows_own_connections_survive_export_and_import(
     ids=["of some", "of all", "taken back"],
 )
 def test_check_mode_predicts_what_is_restarted(vm: Deployment, variables: dict[str, Any], restarted: list[str]) -> None:
-    predicted = deploy(vm, "--check", **variables).restarted()
+    predicted = deploy(vm, "--check", "--tags", "airflow", **variables).restarted()
     before = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
-    run = deploy(vm, **variables)
+    run = deploy(vm, "--tags", "airflow", **variables)
     after = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
     assert predicted == run.restarted() == restarted
     pairs = zip(COMPONENTS, before.split(), after.split(), strict=False)
@@ -183,11 +183,11 @@ def test_a_plugin_that_cannot_be_loaded_is_refused_before_it_runs(vm: Deployment
     (tmp_path / "bad_plugin.py").write_text("import nothing_of_this_name\n")
     pids = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
     for _time in ("at first", "also when all is delivered already"):
-        run = vm.play("site.yml", airflow_plugins=str(tmp_path))
+        run = vm.play("site.yml", "--tags", "airflow", airflow_plugins=str(tmp_path))
         assert run.code == 2
         assert "bad_plugin.py: this plugin can't be loaded: No module named 'nothing_of_this_name'" in run.failures[0]
         assert vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}") == pids
-    assert deploy(vm).restarted() == []
+    assert deploy(vm, "--tags", "airflow,dags").restarted() == []
 
 
 def test_a_database_of_a_newer_release_is_refused(vm: Deployment) -> None:
@@ -206,17 +206,17 @@ def test_a_configuration_that_breaks_the_dags_is_refused_before_it_runs(vm: Depl
     )
     deploy(vm, "--tags", "dags", airflow_dags=str(dags))
     pids = vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}")
-    run = vm.play("site.yml", airflow_dags=str(dags), airflow_environment={"BREAK": "1"})
+    run = vm.play("site.yml", "--tags", "airflow", airflow_dags=str(dags), airflow_environment={"BREAK": "1"})
     assert run.code == 2
     assert "asks.py:4: RuntimeError: no" in run.failures[0]
     assert vm.shell("systemctl show -p MainPID airflow-{api-server,dag-processor,scheduler,triggerer}") == pids
-    assert deploy(vm).restarted() == []
+    assert deploy(vm, "--tags", "airflow,dags").restarted() == []
 
 
 def test_a_component_that_dies_again_and_again_is_not_waited_for(vm: Deployment) -> None:
     """The play's end says which, and why; the next run with what is right completes it."""
     missing = {"ssl_cert": "/nonexistent", "ssl_key": "/nonexistent"}
-    run = vm.play("site.yml", airflow_config={"api": missing}, airflow_health_timeout=300)
+    run = vm.play("site.yml", "--tags", "airflow", airflow_config={"api": missing}, airflow_health_timeout=300)
     assert run.code != 0
     assert "api-server died 4 times" in run.failures[0] and "/nonexistent" in run.failures[0]
     assert run.seconds < 200
