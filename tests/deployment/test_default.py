@@ -44,7 +44,7 @@ from airflow.sdk import DAG, task
 with DAG("sleeper", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
     @task
     def sleep():
-        time.sleep(40)
+        time.sleep(90)
     sleep()
 """
 
@@ -296,10 +296,10 @@ def test_a_restart_says_which_tasks_it_waited_for(vm: Deployment, dags: Path) ->
             time.sleep(0.5)
         run = deploy(vm, "--tags", "airflow", airflow_dags=str(dags), airflow_drain_timeout=1802)
         (result,) = [result for _task, _host, result in run.results("Run the components")]
-        assert 10 < result["drained"]["scheduler"] < 60
+        assert 10 < result["drained"]["scheduler"] < 120
         said = result["warnings"][0]
         assert "what runs tasks lets them end first" in said and "sleeper.sleep" in said
-        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline + 60:
+        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline + 180:
             time.sleep(0.5)
         assert api.get(path)["state"] == "success"
 
