@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.windward.airflow.plugins.module_utils._client import Client
 from deployment import Deployment, deploy
 
 CONTROL, WORKERS, DATA = ("vms-control1", "vms-control2"), ("vms-worker1", "vms-worker2"), "vms-data"
+PATIENCE = 240  # seconds
 LEDGER = "/var/lib/airflow/dag/ledger"
 # Each task writes down its start and its end, with fsync, on the worker that ran it.
 DAGS = f"""
@@ -60,7 +62,11 @@ class Work:
     """DAG runs under way, and what their tasks wrote down."""
 
     def __init__(self, vms: Deployment, name: str, queues: list[str]) -> None:
-        self.vms, self.api = vms, vms.api()  # which asks again for a minute when nobody answers
+        # Asks again for minutes when nobody answers: a machine that is busy takes its time to start an api-server.
+        self.vms = vms
+        self.api = Client(
+            vms.url(), username="admin", password=vms.secrets()["admin_password"], retry_timeout=PATIENCE
+        )
         name += f"-{time.time():.0f}"
         self.runs = [(f"ledger_{queue}", f"{name}-{number}") for number, queue in enumerate(queues)]
         for dag, run in self.runs:
@@ -86,7 +92,7 @@ class Work:
     def states(self) -> list[str]:
         return [self.api.get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"] for dag, run in self.runs]
 
-    def settle(self, timeout: float = 240) -> float:
+    def settle(self, timeout: float = PATIENCE) -> float:
         """Wait until every run has succeeded; return how long it took."""
         began = time.monotonic()
         while set(states := self.states()) & {"queued", "running"} and time.monotonic() - began < timeout:
