@@ -45,6 +45,7 @@ VM = {
     "local_vm": "pytest -q -p no:cacheprovider tests/integration/test_local_vm.py",
     "default": "tests/browser/prepare.sh && molecule test -s default",
     "two_hosts": "molecule test -s two_hosts",
+    "vms": "molecule test -s vms",
     "kill": "molecule test -s kill",
 }
 PARTS = {**CHECK, **VM}
