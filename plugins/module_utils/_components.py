@@ -46,8 +46,13 @@ def runs_dags(component: str, components: dict[str, Any], executor: str) -> bool
 
 
 def dsn(driver: str, database: dict[str, Any], password: str) -> str:
-    """Return the SQLAlchemy URL of ``database`` for psycopg2 or asyncpg, which names the TLS mode differently."""
+    """Return the SQLAlchemy URL of ``database`` for psycopg2 or asyncpg, which names the TLS mode differently.
+
+    Behind a pooler SQLAlchemy's cache of asyncpg's prepared statements is off (asyncpg's own: ``environment``).
+    """
     options = {"ssl" if driver == "asyncpg" else "sslmode": database["sslmode"]}
+    if driver == "asyncpg" and database["pooled"]:
+        options["prepared_statement_cache_size"] = "0"
     user, secret = quote(database["user"], safe=""), quote(password, safe="")
     host = "[{}]".format(database["host"]) if ":" in database["host"] else database["host"]
     return "postgresql+{}://{}:{}@{}:{}/{}?{}".format(
@@ -160,12 +165,14 @@ def environment(
         "HOME": home,
         "PYTHONNOUSERSITE": "1",
     }
-    if deployment["database"]["ca_path"] and {"database", "results_database"} & set(granted):
-        variables["PGSSLROOTCERT"] = deployment["database"]["ca_path"]
+    if metadata["ca_path"] and {"database", "results_database"} & set(granted):
+        variables["PGSSLROOTCERT"] = metadata["ca_path"]
     if "database" in granted:
         password = secrets["database_password"]
         variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = dsn("psycopg2", metadata, password)
         variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] = dsn("asyncpg", metadata, password)
+        if metadata["pooled"]:
+            variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC"] = "windward_airflow.database.POOLED"
     if "fernet_key" in granted:
         variables["AIRFLOW__CORE__FERNET_KEY"] = secrets["fernet_key"]
     if "jwt_secret" in granted:
@@ -192,6 +199,18 @@ def environment(
     return variables
 
 
+def operator_environment(
+    components: dict[str, Any], deployment: dict[str, Any], secrets: dict[str, str]
+) -> dict[str, str]:
+    """Return what the operator's commands and the play's own work run with: the keys of the control plane.
+
+    It leads straight to PostgreSQL: migrations take locks of a session, which a pooler of transactions can't keep.
+    """
+    keys = {"secrets": components["api-server"]["secrets"], "settings": {}, "runs_dags": False}
+    direct = {**deployment, "database": deployment["operator_database"]}
+    return environment("operator", {"operator": keys}, direct, secrets)
+
+
 def digest(parts: list[str], key: str) -> str:
     """Return a keyed digest, so that a unit file that anybody may read says nothing about a secret."""
     return hmac.new(key.encode(), "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:24]
@@ -210,6 +229,10 @@ def plan(
     """
     cfg = render_cfg(settings(deployment))
     files, units, secret_texts = [], [], {}
+    if any("jwt_secret" in components[name]["secrets"] for name in host_components):
+        path = deployment["config_dir"] + "/environment/operator"
+        files.append({"path": path, "secret": True, "mode": "0600"})
+        secret_texts[path] = _environment_file.render(operator_environment(components, deployment, secrets))
     for name in host_components:
         variables = _environment_file.render(environment(name, components, deployment, secrets))
         context = {

@@ -13,7 +13,8 @@ description:
   - Reads migration heads and import errors from the metadata database with the release's driver, so it also tells about
     a deployment whose api-server is down.
   - A database that can't be read is an answer, not an error.
-  - Uses the environment of the api-server, else that of the scheduler.
+  - Uses the environment of the operator, which hosts with an api-server or a scheduler have. It leads straight to
+    PostgreSQL.
 extends_documentation_fragment:
   - windward.airflow.release
 attributes:
@@ -130,7 +131,7 @@ def main() -> None:
     )
     release, user = os.path.realpath(module.params["release"]), module.params["user"]
     try:
-        variables = _release.control_environment(module.params["config_dir"])
+        variables = _release.environment(module.params["config_dir"])
         wanted, found = _release.wanted_heads(release), _release.heads(release, user, variables)
         errors, jobs, pools = ([_release.query(sql, [], release, user, variables) for sql in (ERRORS, JOBS, POOLS)]
                                if found else ([], [], []))

@@ -52,6 +52,9 @@ def row(
     return (rule, says, variables or {}, groups, hosts or {})
 
 
+POOLED = {**TWO, "airflow_pgbouncer": ["b"]}
+
+
 def user(**differs: Any) -> dict[str, Any]:
     """A user that is accepted, but for what differs; without what is None."""
     whole = {"username": "Eve", "email": "e@x.org", "first_name": "E", "last_name": "V", "roles": ["Op"]}
@@ -164,7 +167,6 @@ REFUSED = [
     ),
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
     row("not_built", "group airflow_proxy: the proxy is not built yet", groups={**ONE, "airflow_proxy": ["a"]}),
-    row("not_built", "group airflow_pgbouncer: PgBouncer is not built yet", groups={**ONE, "airflow_pgbouncer": ["a"]}),
     row(
         "not_built",
         "group airflow_cluster: Kubernetes is not built yet",
@@ -345,6 +347,40 @@ REFUSED = [
         "postgresql_config",
         "airflow_postgresql_config.work_mem: must be a string",
         {"airflow_postgresql_config": {"work_mem": [4]}},
+    ),
+    row(
+        "pgbouncer_config",
+        "airflow_pgbouncer_config.pool_mode: 'session' - is set by the collection; leave it out",
+        {"airflow_pgbouncer_config": {"pool_mode": "session"}},
+    ),
+    row(
+        "pgbouncer_config",
+        "airflow_pgbouncer_config.listen_port: 6433 - is set by the collection; use airflow_pgbouncer_port",
+        {"airflow_pgbouncer_config": {"listen_port": 6433}},
+    ),
+    row(
+        "pgbouncer_config",
+        "airflow_pgbouncer_config.verbose: has a line end",
+        {"airflow_pgbouncer_config": {"verbose": "1\npool_mode = session"}},
+    ),
+    row(
+        "pooled_statements",
+        "airflow_config.database.sql_alchemy_connect_args_async: is set by the collection behind PgBouncer",
+        config("database", "sql_alchemy_connect_args_async", "my.module.ARGS"),
+        POOLED,
+    ),
+    row(
+        "database_pools",
+        "airflow_postgresql_config.max_connections (on b): 40 - PgBouncer's pools may take 35, and 20 are kept for "
+        "other work: give 55, or leave it out",
+        {"airflow_postgresql_config": {"max_connections": 40}},
+        POOLED,
+    ),
+    row(
+        "database_pools",
+        "airflow_postgresql_config.max_connections (on b): 100 - PgBouncer's pools may take 90, and",
+        {"airflow_postgresql_config": {"max_connections": 100}, "airflow_pgbouncer_config": {"default_pool_size": 90}},
+        POOLED,
     ),
     # Hosts.
     row("address", "airflow_address: '10.0.0.300' - is no host name", {"airflow_address": "10.0.0.300"}),
@@ -649,6 +685,23 @@ WARNED = [
         CELERY,
     ),
     row(
+        "database_pools",
+        "airflow_pgbouncer_config.default_pool_size (on b): 10 - the components need 35: with fewer they wait for",
+        {"airflow_pgbouncer_config": {"default_pool_size": 10}},
+        POOLED,
+    ),
+    row(
+        "database_pools",
+        "airflow_postgresql_config.max_connections (on a): 100 - the components may take 125, and 20 are kept",
+        {"airflow_postgresql_config": {"max_connections": 100}},
+    ),
+    row(
+        "pooled_addresses",
+        "airflow_address (on a): 'a.example.org' - is a name, and PgBouncer's rules take addresses only",
+        groups=POOLED,
+        hosts={"a": {"airflow_address": "a.example.org"}},
+    ),
+    row(
         "unsafe_option",
         "airflow_config.api.expose_config: 'non-sensitive-only' - shows settings",
         config("api", "expose_config", "non-sensitive-only"),
@@ -683,6 +736,7 @@ ACCEPTED = [
     },
     {"airflow_environment": {"TZ": "UTC", "OMP_NUM_THREADS": 1, "AIRFLOW_VAR_X": "multi\nline"}},
     {"airflow_drain_timeout": "30", "airflow_database_port": "5433"},
+    {"airflow_pgbouncer_config": {"default_pool_size": 50, "server_idle_timeout": "60"}},
     {"airflow_pools": [{"name": "p", "slots": "-1", "state": "present"}, {"name": "gone", "state": "absent"}]},
     {
         "airflow_connections": [
@@ -718,6 +772,11 @@ def test_warned(case: Row) -> None:
 @pytest.mark.parametrize("variables", ACCEPTED, ids=",".join)
 def test_accepted(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables)] == []
+
+
+def test_accepted_with_a_pooler() -> None:
+    assert declared({"airflow_pgbouncer_config": {"default_pool_size": 35, "max_client_conn": 145}}, POOLED) == []
+    assert declared(EXTERNAL, without("airflow_postgresql", POOLED)) == []
 
 
 def test_accepted_with_celery_and_an_existing_server() -> None:

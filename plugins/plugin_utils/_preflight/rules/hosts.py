@@ -38,14 +38,19 @@ NUMBERS = {
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 
 
-def is_host(value: str) -> bool:
+def is_address(value: str) -> bool:
     try:
         ipaddress.ip_address(value)
         return True
     except ValueError:
-        # What looks like an IPv4 address but is none is no name either.
-        label = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
-        return bool(re.fullmatch(rf"{label}(\.{label})*\.?", value)) and not re.fullmatch(r"[0-9.]+", value)
+        return False
+
+
+def is_host(value: str) -> bool:
+    # What looks like an IPv4 address but is none is no name either.
+    label = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+    name = re.fullmatch(rf"{label}(\.{label})*\.?", value) and not re.fullmatch(r"[0-9.]+", value)
+    return is_address(value) or bool(name)
 
 
 def is_loopback(value: str) -> bool:
