@@ -25,12 +25,15 @@ psql() { runuser -u postgres -- psql -qtAX "$@"; }
 cd /
 psql -c "CREATE ROLE stranger LOGIN PASSWORD 'of-the-test'"
 trap 'psql -c "DROP ROLE stranger"' EXIT
-psql -c "SELECT has_database_privilege('stranger', 'airflow', 'CONNECT'), has_database_privilege('stranger', 'postgres', 'CONNECT')"
+psql -c "SELECT datname, has_database_privilege('stranger', datname, 'CONNECT') FROM pg_database
+         WHERE datname IN ('airflow', 'postgres') ORDER BY 1"
+export PGPASSWORD=of-the-test PGUSER=stranger PGDATABASE=airflow
 for host in 127.0.0.1 %(own)s; do
   for port in 5432 6432; do
-    PGPASSWORD=of-the-test runuser -u postgres -- psql -X -h $host -p $port -U stranger airflow -c 'SELECT 1' 2>&1 || true
+    command psql -qtAX -h $host -p $port -c "SELECT 'came in'" 2>&1 || true
   done
 done
+unset PGUSER PGDATABASE PGPASSWORD
 """
 
 
@@ -84,9 +87,8 @@ def test_both_listen_where_they_must_and_the_distributions_pooler_does_not_run(h
 
 def test_a_role_that_is_no_reader_is_refused(hosts: Deployment) -> None:
     said = hosts.shell(STRANGER % {"own": hosts.addresses[DATABASE]}, DATABASE).splitlines()
-    assert said[0] == "f|t"
-    refusals = [line for line in said[1:] if "FATAL" in line or "failed" in line]
-    assert len(refusals) >= 4 and "(1 row)" not in said, said
+    assert said[:2] == ["airflow|f", "postgres|t"]
+    assert len([line for line in said[2:] if "FATAL" in line]) >= 4 and "came in" not in said, said
 
 
 def test_nothing_notices_the_pool_under_load(hosts: Deployment) -> None:
@@ -130,11 +132,14 @@ def test_the_operator_can_work_on_a_part(hosts: Deployment) -> None:
 
 
 def test_pools_change_while_everybody_stays_connected(hosts: Deployment) -> None:
-    """A change that a killed play wrote and did not load is loaded by the next one, and one of sizes is no new start."""
-    pids = "systemctl show -p MainPID --value pgbouncer-airflow"
-    pid = hosts.shell(pids, DATABASE)
-    hosts.shell(f"sed -i 's/pool_size=[0-9]*/pool_size=1/' {INI}; echo of-a-killed-play > /run/airflow/pgbouncer.digest", DATABASE)
-    assert deploy(hosts, "--tags", "data").changed != []
-    assert "pool_size=35" in hosts.shell(f"cat {INI}", DATABASE) and hosts.shell(pids, DATABASE) != pid
-    pid = hosts.shell(pids, DATABASE)
-    assert deploy(hosts, "--tags", "data", airflow_pgbouncer_config={"default_pool_size": 40}).changed == []
+    """What a killed play wrote and did not load is loaded by the next one, and pools are no new start."""
+    state = "systemctl show -p MainPID --value pgbouncer-airflow; cat /run/airflow/pgbouncer.digest"
+    pid, digest = hosts.shell(state, DATABASE).split()
+    start = digest.partition("-")[0]
+    killed = f"sed -i s/pool_size=35/pool_size=36/ {INI}; echo {start}-other > /run/airflow/pgbouncer.digest"
+    hosts.shell(killed, DATABASE)
+    assert len(deploy(hosts, "--check", "--tags", "data").changed) == 2
+    assert len(deploy(hosts, "--tags", "data").changed) == 2
+    assert hosts.shell(state, DATABASE).split() == [pid, digest]
+    assert "pool_size=35" in hosts.shell(f"cat {INI}", DATABASE)
+    assert deploy(hosts, "--tags", "data").changed == []

@@ -692,7 +692,7 @@ WARNED = [
     ),
     row(
         "database_pools",
-        "airflow_postgresql_config.max_connections (on a): 100 - the components may take 125, and 20 are kept",
+        "airflow_postgresql_config.max_connections: 100 - the components may take 125, and 20 are kept",
         {"airflow_postgresql_config": {"max_connections": 100}},
     ),
     row(
