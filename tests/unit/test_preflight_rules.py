@@ -364,6 +364,18 @@ REFUSED = [
         {"airflow_pgbouncer_config": {"verbose": "1\npool_mode = session"}},
     ),
     row(
+        "pooled_names",
+        "airflow_database_name: 'air flow' - PgBouncer can't have it",
+        {**EXTERNAL, "airflow_database_name": "air flow"},
+        without("airflow_postgresql", POOLED),
+    ),
+    row(
+        "pooled_names",
+        "airflow_results_database_name: 'pgbouncer' - PgBouncer can't have it",
+        {"airflow_results_database_name": "pgbouncer"},
+        POOLED,
+    ),
+    row(
         "pooled_statements",
         "airflow_config.database.sql_alchemy_connect_args_async: is set by the collection behind PgBouncer",
         config("database", "sql_alchemy_connect_args_async", "my.module.ARGS"),

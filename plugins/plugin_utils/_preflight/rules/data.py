@@ -143,6 +143,15 @@ def pgbouncer_config(host: Host) -> Iterator[Finding]:
 
 
 @each_host
+def pooled_names(host: Host) -> Iterator[Finding]:
+    """PgBouncer can name the databases: its file knows no quotes, and has a database of its own."""
+    for variable in ("airflow_database_name", "airflow_results_database_name"):
+        plain = re.fullmatch(r"[A-Za-z0-9_.-]+", host[variable]) and host[variable] != "pgbouncer"
+        if host.deployment.members("airflow_pgbouncer") and not plain:
+            yield host.refuse(variable, "PgBouncer can't have it: use letters, digits and _ . - only, not pgbouncer")
+
+
+@each_host
 def pooled_statements(host: Host) -> Iterator[Finding]:
     """Behind PgBouncer asyncpg's cache of statements stays off."""
     option = "sql_alchemy_connect_args_async"
