@@ -61,7 +61,6 @@ def test_components_reach_each_other_by_the_inventory(hosts: Deployment) -> None
     # Migrations and the root command: their locks are of a session.
     operator = hosts.shell("cat /etc/airflow/environment/operator", APP)
     assert {place for _driver, place, _options in re.findall(DSN, operator)} == {f"{other}:5432"}
-    assert "Connection successful" in hosts.shell("airflow db check 2>&1", APP)
 
 
 def test_the_database_lets_in_that_host_only(hosts: Deployment) -> None:
@@ -96,7 +95,7 @@ def test_nothing_notices_the_pool_under_load(hosts: Deployment) -> None:
     since = hosts.shell("date +%s", APP).strip()
     path = "/api/v2/dags/canary_default/dagRuns"
     with hosts.api() as api:
-        runs = [f"load-{since}-{number}" for number in range(3)]
+        runs = [f"load-{since}-{number}" for number in range(2)]
         for run in runs:
             api.request("POST", path, body={"logical_date": None, "dag_run_id": run})
         token = api._token_header()
@@ -112,13 +111,13 @@ def test_nothing_notices_the_pool_under_load(hosts: Deployment) -> None:
 
     waits = [f"{path}/{run}/wait?interval=1" for run in runs]
     reads = ["/api/v2/dags", path + "?limit=5", f"{path}/{runs[0]}/taskInstances", "/api/v2/monitor/health"]
-    with ThreadPoolExecutor(203) as pool:
+    with ThreadPoolExecutor(202) as pool:
         waiting = [pool.submit(status, target) for target in waits]
         answers: list[int] = []
-        deadline = time.monotonic() + 25
+        deadline = time.monotonic() + 15
         while not all(one.done() for one in waiting) and time.monotonic() < deadline:
             answers += pool.map(status, reads * 50)
-    assert set(answers) == {200} and [one.result() for one in waiting] == [200, 200, 200]
+    assert len(answers) >= 200 and set(answers) == {200} == {one.result() for one in waiting}
     with hosts.api() as api:
         found = [api.get(f"{path}/{run}/taskInstances")["task_instances"] for run in runs]
     assert {task["state"] for tasks in found for task in tasks} == {"success"}

@@ -131,15 +131,20 @@ for url in sys.stdin.read().split():
         psycopg2.connect("postgresql" + url).close()
         print("let in")
     except psycopg2.OperationalError as error:
-        print("refused", "permission denied" in str(error) or "pg_hba.conf" in str(error) or "no such" in str(error))
+        print("refused", any(one in str(error) for one in ("permission denied", "pg_hba.conf", "login rejected")))
 END
 /opt/airflow/current/bin/python /root/ask.py <<'END'
 {}
 END
 rm /root/ask.py"""
-    other = backend.replace("/airflow_results?", "/airflow?")
-    assert other != backend
-    assert vms.shell(ask.format(f"{backend}\n{other}"), WORKERS[0]).splitlines() == ["let in", "refused True"]
+    pooled = backend.replace("/airflow_results?", "/airflow?")
+    direct = pooled.replace(":6432/", ":5432/")
+    assert len({backend, pooled, direct}) == 3
+    said = vms.shell(ask.format(f"{backend}\n{pooled}\n{direct}"), WORKERS[0]).splitlines()
+    assert said == ["let in", "refused True", "refused True"]
+    # Whatever the rules of both say, the database itself refuses the role.
+    asked = "SELECT has_database_privilege('airflow_results', 'airflow', 'CONNECT')"
+    assert vms.shell(f'cd /; runuser -u postgres -- psql -qtAXc "{asked}"', DATA).strip() == "f"
 
 
 def test_the_broker_keeps_everybody_to_what_is_theirs(vms: Deployment) -> None:
