@@ -91,14 +91,41 @@ def settings(deployment: dict[str, Any]) -> Settings:
             "colored_console_log": False,
         },
         "fab": {"config_file": deployment["webserver_config"]},
+        # A task outlives two minutes without an api-server (docs/many-machines.md).
+        "workers": {"execution_api_retries": 40, "execution_api_retry_wait_max": 10, "max_failed_heartbeats": 20},
         "operators": {"default_queue": queues[0]},
         "usage_data_collection": {"enabled": False},
     }
+    if deployment["executor"] == "CeleryExecutor":
+        computed.update(celery(deployment))
     for section, options in deployment["config"].items():
         for option, value in options.items():
             if not is_sensitive(section, option):
                 computed.setdefault(section, {})[option] = value
     return computed
+
+
+def celery(deployment: dict[str, Any]) -> Settings:
+    """Return the settings with which Celery loses no task (docs/many-machines.md has the reason of each)."""
+    retry = {"max_retries": 100, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 1}
+    return {
+        "celery": {
+            "task_publish_max_retries": retry["max_retries"],
+            "extra_celery_config": json.dumps({"task_publish_retry_policy": retry}),
+        },
+        "celery_broker_transport_options": {
+            "visibility_timeout": max(86400, 2 * deployment["drain_timeout"]), **deployment["broker_options"],
+        },
+    }
+
+
+def command(component: str, components: dict[str, Any], deployment: dict[str, Any]) -> str:
+    """Return what the unit of a component runs, below ``airflow``."""
+    words: str = components[component]["command"]
+    if component == "worker":
+        words += " --queues {} --celery-hostname celery@{}".format(
+            ",".join(deployment["worker_queues"]), deployment["address"])
+    return words
 
 
 def render_cfg(shared: Settings) -> str:
@@ -151,6 +178,8 @@ def environment(
         if "results_database" in granted:
             backend = dsn("psycopg2", results, secrets["results_database_password"])
             variables["AIRFLOW__CELERY__RESULT_BACKEND"] = "db+" + backend
+    if component == "worker":
+        variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"] = str(deployment["worker_concurrency"])
     for section, options in components[component]["settings"].items():
         for option in options.keys() - deployment["config"].get(section, {}).keys():
             variables[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(options[option])
@@ -185,7 +214,7 @@ def plan(
         variables = _environment_file.render(environment(name, components, deployment, secrets))
         context = {
             "component": name,
-            "command": components[name]["command"],
+            "command": command(name, components, deployment),
             "runs_dags": runs_dags(name, components, deployment["executor"]),
             **account(name, components, deployment),
             **{key: deployment[key] for key in ("install_dir", "config_dir", "state_dir", "log_dir", "drain_timeout")},
@@ -198,7 +227,8 @@ def plan(
         secret_texts[environment_path] = variables
         files.append({"path": f"/etc/systemd/system/airflow-{name}.service", "mode": "0644",
                       "content": render_unit({**context, "digest": mark})})
-        units.append({"component": name, "digest": mark, "job": components[name]["job"]})
+        units.append({"component": name, "digest": mark, "job": components[name]["job"],
+                      "page": components[name]["page"]})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})
     return {"files": files, "secrets": secret_texts, "units": units}

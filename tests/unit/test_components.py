@@ -33,6 +33,7 @@ SECRETS = {
 # What each component may have (architecture: Airflow's own security model), by the name of its variable.
 DATABASE = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
 FERNET, JWT, API = "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"
+CONCURRENCY = "AIRFLOW__CELERY__WORKER_CONCURRENCY"
 PATTERNS = "AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET"
 BROKER, RESULTS = "AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"
 MATRIX = [
@@ -58,6 +59,9 @@ def deployment(**changes: Any) -> dict[str, Any]:
         "environment": {},
         "release": "3.3.2-0f",
         "queues": ["default"],
+        "worker_queues": ["default", "heavy"],
+        "worker_concurrency": 4,
+        "broker_options": {"global_keyprefix": "airflow_"},
         "address": "10.0.0.5",
         "base_url": "http://10.0.0.5:8080",
         "execution_api_url": "http://10.0.0.5:8080/execution/",
@@ -105,7 +109,7 @@ def test_what_the_user_says_of_patterns_wins() -> None:
 @pytest.mark.parametrize(("executor", "component", "wanted"), MATRIX)
 def test_a_component_has_its_secrets_and_no_other(executor: str, component: str, wanted: set[str]) -> None:
     found = environment(component, executor=executor)
-    assert {name for name in found if name.startswith("AIRFLOW__")} - {PATTERNS} == wanted
+    assert {name for name in found if name.startswith("AIRFLOW__")} - {PATTERNS, CONCURRENCY} == wanted
     text = repr(found)
     held = {name for name, value in (("JWT", "'JWT'"), ("ADMIN", "ADMIN"), ("METADATA", "p%40ss")) if value in text}
     assert held == {name for name, key in (("JWT", JWT), ("METADATA", min(DATABASE))) if key in wanted}

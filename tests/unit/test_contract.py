@@ -114,7 +114,7 @@ def test_the_default_release_is_supported() -> None:
 @pytest.mark.parametrize("name", CONTRACT.components)
 def test_every_component_is_whole(name: str) -> None:
     component = CONTRACT.components[name]
-    assert set(component) == {"group", "command", "runs_dags", "secrets", "ports", "job", "settings"}
+    assert set(component) == {"group", "command", "runs_dags", "secrets", "ports", "job", "page", "settings"}
     assert component["group"] == f"airflow_{name.replace('-', '_')}"
     assert component["command"] and isinstance(component["runs_dags"], bool)
     assert set(component["secrets"]) <= SECRETS

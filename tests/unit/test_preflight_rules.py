@@ -122,6 +122,29 @@ REFUSED = [
         "airflow_executor: 'LocalExecutor' - it has no workers, but group airflow_worker has w",
         groups=CELERY,
     ),
+    row(
+        "one_host",
+        "group airflow_redis: has a, b: replicas are not built",
+        groups={**TWO, "airflow_redis": ["a", "b"]},
+    ),
+    row(
+        "queues",
+        "airflow_worker_queues (on w): '[]' - is empty: a worker without a queue gets no task",
+        {**BROKER, "airflow_worker_queues": []},
+        CELERY,
+    ),
+    row(
+        "queues",
+        "airflow_worker_queues[1] (on w): 'a,b' - use 1 to 100",
+        {**BROKER, "airflow_worker_queues": ["default", "a,b"]},
+        CELERY,
+    ),
+    row(
+        "default_queue",
+        "airflow_worker_queues (on w): no worker consumes queue default",
+        {**BROKER, "airflow_worker_queues": ["heavy"]},
+        CELERY,
+    ),
     row("one_local_scheduler", "group airflow_scheduler has a, b", groups={**TWO, "airflow_scheduler": ["a", "b"]}),
     row(
         "kubernetes_executor",
@@ -133,7 +156,7 @@ REFUSED = [
         for group in COMPONENTS
     ),
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
-    row("not_built", "group airflow_redis: Redis is not built yet", groups={**ONE, "airflow_redis": ["a"]}),
+    row("not_built", "group airflow_proxy: the proxy is not built yet", groups={**ONE, "airflow_proxy": ["a"]}),
     row("not_built", "group airflow_pgbouncer: PgBouncer is not built yet", groups={**ONE, "airflow_pgbouncer": ["a"]}),
     row(
         "not_built",

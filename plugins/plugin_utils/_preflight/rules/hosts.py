@@ -23,6 +23,10 @@ HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/run", "/dev", "/proc", "/sys")
 DAY = 86400
 NUMBERS = {
     "airflow_database_port": (1, 65535),
+    "airflow_pgbouncer_port": (1, 65535),
+    "airflow_redis_port": (1, 65535),
+    "airflow_proxy_port": (1, 65535),
+    "airflow_worker_concurrency": (1, 1000),
     "airflow_releases_keep": (2, 50),  # the running one and the one to go back to
     "airflow_dags_releases_keep": (1, 1000),
     "airflow_drain_timeout": (1, 7 * DAY),
@@ -93,8 +97,9 @@ def ports(host: Host) -> dict[str, tuple[int, str]]:
         value = host.option("scheduler", "scheduler_health_check_server_port", 8974)
         if str(value).isdigit():
             wanted["airflow_config.scheduler.scheduler_health_check_server_port"] = (int(value), "the health check")
-    if host.name in host.deployment.members("airflow_postgresql") and not host["airflow_database_host"]:
-        wanted["airflow_database_port"] = (host["airflow_database_port"], "postgresql")
+    for name, service in host.deployment.contract.services.items():
+        if host.name in host.deployment.members(service["group"]):
+            wanted[service["port"]] = (host[service["port"]], name)
     return wanted
 
 

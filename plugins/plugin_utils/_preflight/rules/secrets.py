@@ -16,7 +16,13 @@ from ..registry import each_host, whole
 
 SIGNING = ("airflow_jwt_secret", "airflow_api_secret_key", "airflow_fingerprint_key")
 DISTINCT = ("airflow_fernet_key", *SIGNING, "airflow_admin_password")
-SECRETS = (*DISTINCT, "airflow_database_password", "airflow_results_database_password", "airflow_broker_url")
+SECRETS = (
+    *DISTINCT,
+    "airflow_database_password",
+    "airflow_results_database_password",
+    "airflow_broker_url",
+    "airflow_broker_password",
+)
 # What well-known passwords are made of, digits and signs aside: `Airflow-2026!` is no better than `airflow`.
 WORDS = (
     "administrator|admin|airflow|apache|change|default|hello|it|letmein|login|me|my|passwd|password|pass|please|postgres"
