@@ -145,6 +145,13 @@ REFUSED = [
         {**BROKER, "airflow_worker_queues": ["heavy"]},
         CELERY,
     ),
+    row(
+        "abandoned_queue",
+        "airflow_worker_queues (on x): the host leaves, and nobody else consumes heavy",
+        BROKER,
+        {**CELERY, "airflow_removed": ["x"]},
+        {"x": {"airflow_worker_queues": ["default", "heavy"]}},
+    ),
     row("one_local_scheduler", "group airflow_scheduler has a, b", groups={**TWO, "airflow_scheduler": ["a", "b"]}),
     row(
         "kubernetes_executor",

@@ -132,6 +132,22 @@ def default_queue(deployment: Deployment) -> Iterator[Finding]:
             )
 
 
+@whole
+def abandoned_queue(deployment: Deployment) -> Iterator[Finding]:
+    """A worker that leaves is not the last one of a queue: its tasks would wait for ever."""
+    consumed = {queue for host in deployment.targets if host.runs("worker") for queue in host["airflow_worker_queues"]}
+    for name in deployment.members("airflow_removed"):
+        host = deployment.hosts[name]
+        left = [queue for queue in host["airflow_worker_queues"] if queue not in consumed]
+        if left and consumed:
+            yield host.refuse(
+                "airflow_worker_queues",
+                f"the host leaves, and nobody else consumes {', '.join(left)}: give it to another worker first, "
+                "or take it out of this host's list",
+                None,
+            )
+
+
 @each_host
 def one_local_scheduler(host: Host) -> Iterator[Finding]:
     """LocalExecutor has one scheduler, because tasks run inside it and its logs are on its host."""
