@@ -61,9 +61,16 @@ class Work:
 
     def __init__(self, vms: Deployment, name: str, queues: list[str]) -> None:
         self.vms, self.api = vms, vms.api()  # which asks again for a minute when nobody answers
+        name += f"-{time.time():.0f}"
         self.runs = [(f"ledger_{queue}", f"{name}-{number}") for number, queue in enumerate(queues)]
         for dag, run in self.runs:
             self.api.request("POST", f"/api/v2/dags/{dag}/dagRuns", body={"logical_date": None, "dag_run_id": run})
+
+    def __enter__(self) -> Work:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.api.close()
 
     def rows(self) -> list[list[str]]:
         found = "".join(self.vms.shell(f"cat {LEDGER} 2> /dev/null; true", host) for host in WORKERS)
@@ -150,13 +157,13 @@ unset REDISCLI_AUTH; redis-cli PING 2>&1 | cut -c1-6""",
 
 
 def test_a_restart_of_the_workers_rolls_and_loses_nothing(vms: Deployment, ledger: Path) -> None:
-    work = Work(vms, "rolling", ["default", "default", "heavy"])
-    work.wait_until_running(5)
-    run = deploy(vms, "--tags", "airflow", airflow_worker_concurrency=3)
-    assert run.restarted() == ["worker", "worker"]
-    work.settle()
-    work.check()
-    assert deploy(vms, "--tags", "airflow").restarted() == ["worker", "worker"]
+    with Work(vms, "rolling", ["default", "default", "heavy"]) as work:
+        work.wait_until_running(5)
+        run = deploy(vms, "--tags", "airflow", airflow_worker_concurrency=3)
+        assert run.restarted() == ["worker", "worker"]
+        work.settle()
+        work.check()
+        assert deploy(vms, "--tags", "airflow").restarted() == ["worker", "worker"]
 
 
 def test_a_drain_that_was_interrupted_is_undone(vms: Deployment, ledger: Path) -> None:
@@ -182,27 +189,27 @@ def smaller(vms: Deployment, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_fault_loses_no_task(vms: Deployment, ledger: Path) -> None:
     """The scheduler that works is killed, the broker restarts, both api-servers are away for a minute."""
-    work = Work(vms, "faults", ["default", "default", "heavy", "heavy"])
-    work.wait_until_running(4)
-    for host in CONTROL:
-        vms.shell("systemctl kill --signal=KILL --kill-whom=main airflow-scheduler", host)
-    vms.shell("systemctl kill --signal=KILL redis-server@airflow", DATA)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda host: vms.shell("systemctl stop airflow-api-server", host), CONTROL))
-        time.sleep(60)
-        list(pool.map(lambda host: vms.shell("systemctl start airflow-api-server", host), CONTROL))
-    took = work.settle()
-    work.check()
-    print(f"recovered {took:.0f} s after the api-servers were started again")
+    with Work(vms, "faults", ["default", "default", "heavy", "heavy"]) as work:
+        work.wait_until_running(4)
+        for host in CONTROL:
+            vms.shell("systemctl kill --signal=KILL --kill-whom=main airflow-scheduler", host)
+        vms.shell("systemctl kill --signal=KILL redis-server@airflow", DATA)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda host: vms.shell("systemctl stop airflow-api-server", host), CONTROL))
+            time.sleep(60)
+            list(pool.map(lambda host: vms.shell("systemctl start airflow-api-server", host), CONTROL))
+        took = work.settle()
+        work.check()
+        print(f"recovered {took:.0f} s after the api-servers were started again")
 
 
 def test_a_worker_leaves_when_its_tasks_have_ended(vms: Deployment, ledger: Path, smaller: Path) -> None:
-    work = Work(vms, "leaving", ["default", "default", "default"])
-    work.wait_until_running(5)
-    inventory, vms.inventory = vms.inventory, smaller
-    try:
-        run = vms.play("playbooks/scale.yml", airflow_dags=str(ledger))
-    finally:
-        vms.inventory = inventory
-    assert run.code == 0, run.failures
-    work.settle()
+    with Work(vms, "leaving", ["default", "default", "default"]) as work:
+        work.wait_until_running(5)
+        inventory, vms.inventory = vms.inventory, smaller
+        try:
+            run = vms.play("playbooks/scale.yml", airflow_dags=str(ledger))
+        finally:
+            vms.inventory = inventory
+        assert run.code == 0, run.failures
+        work.settle()
