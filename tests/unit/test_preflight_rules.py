@@ -163,7 +163,6 @@ REFUSED = [
         for group in COMPONENTS
     ),
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
-    row("not_built", "group airflow_proxy: the proxy is not built yet", groups={**ONE, "airflow_proxy": ["a"]}),
     row("not_built", "group airflow_pgbouncer: PgBouncer is not built yet", groups={**ONE, "airflow_pgbouncer": ["a"]}),
     row(
         "not_built",
