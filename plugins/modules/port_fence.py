@@ -10,8 +10,8 @@ short_description: Let only some addresses reach some TCP ports
 version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
-  - Keeps one nftables table of its own, in which a packet to one of O(ports) passes when it comes from one of O(sources)
-    or over the loopback interface, and is dropped otherwise. All other packets pass this table.
+  - Keeps one nftables table of its own, in which a packet to one of O(ports) passes when it comes from one of
+    O(sources) or over the loopback interface, and is dropped otherwise. All other packets pass this table.
   - No other table is read or changed. What another one drops stays dropped, since a packet must pass them all.
   - Compares with what the kernel has, so a table that somebody emptied, changed or flushed is loaded again.
   - Writes the table to O(path) too, for a unit that loads it when the host starts.
