@@ -161,7 +161,7 @@ def process(pid: int) -> dict[str, Any]:
 def resolved(name: str) -> list[str]:
     """The addresses of a name; none when it is unknown here."""
     try:
-        return sorted({answer[4][0] for answer in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+        return sorted({str(answer[4][0]) for answer in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
     except (OSError, UnicodeError):
         return []
 

@@ -85,7 +85,8 @@ def match(left: dict[str, Any], values: list[Any]) -> dict[str, Any]:
 def rules(ports: list[int], sources: list[str]) -> list[list[dict[str, Any]]]:
     """Return the expressions of each rule."""
     to_port = match({"payload": {"protocol": "tcp", "field": "dport"}}, sorted(set(ports)))
-    found = [[{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}, {"accept": None}]]
+    local = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}
+    found: list[list[dict[str, Any]]] = [[local, {"accept": None}]]
     addresses = sorted({ipaddress.ip_address(source) for source in sources}, key=str)
     for protocol, version in (("ip", 4), ("ip6", 6)):
         known = [str(address) for address in addresses if address.version == version]

@@ -85,8 +85,9 @@ try:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    HAS_CRYPTOGRAPHY = True
 except ImportError:
-    x509 = None
+    HAS_CRYPTOGRAPHY = False
 
 DAY = datetime.timedelta(days=1)
 # Browsers take no certificate that lasts longer than 398 days. An authority outlives every certificate that it signs.
@@ -172,7 +173,7 @@ def why_not_authority(found: tuple[Any, Any] | None) -> str:
     return "it is about to expire" if end(found[1]) - now() < RENEWED["authority"] else ""
 
 
-def why_not_server(found: tuple[Any, Any] | None, authority: tuple[Any, Any] | None, names: list[str]) -> str:
+def why_not_server(found: tuple[Any, Any] | None, authority: tuple[Any, Any], names: list[str]) -> str:
     """Say why the server's certificate can't be kept, or nothing."""
     if not found:
         return "there is none"
@@ -186,8 +187,8 @@ def why_not_server(found: tuple[Any, Any] | None, authority: tuple[Any, Any] | N
         return "it is not ours"
     if set(has) != {alternative(name) for name in names}:
         return "its names differ"
-    own = authority and x509.AuthorityKeyIdentifier.from_issuer_public_key(authority[0].public_key())
-    return "" if own and signed_by.key_identifier == own.key_identifier else "another authority signed it"
+    own = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority[0].public_key())
+    return "" if signed_by.key_identifier == own.key_identifier else "another authority signed it"
 
 
 def is_written(path: str, text: str | None, mode: int, gid: int) -> bool:
@@ -227,7 +228,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if x509 is None:
+    if not HAS_CRYPTOGRAPHY:
         module.fail_json(msg=missing_required_lib("cryptography"))
     names, directory = module.params["names"], module.params["directory"]
     try:
@@ -235,16 +236,17 @@ def main() -> None:
     except KeyError:
         module.fail_json(msg=f"There is no group '{module.params['group']}' on this host.")
     paths = {name: os.path.join(directory, f"{name}.pem") for name in ("authority", "ca", "server")}
-    authority, server = load(paths["authority"]), load(paths["server"])
-    made = {}
+    made: dict[str, str] = {}
 
+    authority = load(paths["authority"])
     reason = why_not_authority(authority)
-    if reason:
+    if reason or not authority:
         made["authority"] = reason
         key = ec.generate_private_key(ec.SECP256R1())
         authority = key, make("authority", module.params["title"], key, None, [])
+    server = load(paths["server"])
     reason = why_not_server(server, authority, names)
-    if reason:
+    if reason or not server:
         made["server"] = reason
         key = ec.generate_private_key(ec.SECP256R1())
         server = key, make("server", names[0], key, authority, names)
