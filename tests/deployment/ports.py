@@ -69,8 +69,8 @@ def scanned_from(deployment: Any, host: str, addresses: list[str]) -> dict[str, 
 def own_addresses(deployment: Any, host: str) -> list[str]:
     """The addresses of a host that another one can ask; those of a link alone can't be asked without naming it."""
     listed = json.loads(deployment.shell("ip -json address show", host))
-    found = [one["local"] for link in listed for one in link["addr_info"]]
-    return [one for one in found if not (ipaddress.ip_address(one).is_loopback or ipaddress.ip_address(one).is_link_local)]
+    found = [ipaddress.ip_address(one["local"]) for link in listed for one in link["addr_info"]]
+    return [str(one) for one in found if not (one.is_loopback or one.is_link_local)]
 
 
 def table(deployment: Any) -> dict[str, list[dict[str, Any]]]:
