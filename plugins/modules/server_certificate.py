@@ -125,6 +125,11 @@ def alternative(name: str) -> Any:
         return x509.DNSName(name)
 
 
+def public(key: Any) -> bytes:
+    """Return a public key in a form that can be compared; the keys themselves can't be before cryptography 40."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def load(path: str) -> tuple[Any, Any] | None:
     """Return the key and the certificate of a file, if they are there and belong together."""
     try:
@@ -134,7 +139,7 @@ def load(path: str) -> tuple[Any, Any] | None:
         certificate = x509.load_pem_x509_certificate(text[text.index(b"-----BEGIN CERTIFICATE-----"):])
     except (OSError, ValueError, TypeError):
         return None
-    return (key, certificate) if key.public_key() == certificate.public_key() else None
+    return (key, certificate) if public(key.public_key()) == public(certificate.public_key()) else None
 
 
 def make(kind: str, subject: str, key: Any, issuer: tuple[Any, Any] | None, names: list[str]) -> Any:
