@@ -19,7 +19,8 @@ options:
   answers:
     description:
       - What the operator host was told. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
-        M(windward.airflow.metadata_info), C(workers) that of M(windward.airflow.worker_info), if there are workers.
+        M(windward.airflow.metadata_info), C(workers) that of M(windward.airflow.worker_info), if there are workers,
+        C(proxy) that of M(windward.airflow.health_info) through the proxy, if there is one.
     type: dict
     required: true
   addresses:
@@ -186,6 +187,9 @@ def status_table(
     for name, told in (answers.get("health") or {}).get("components", {}).items():
         if told.get("status") not in ("healthy", None):
             status.problems.append(f"{name} is {told['status']}: {told['reason']}")
+    unproxied = (answers.get("proxy") or {}).get("components", {}).get("api-server", {}).get("reason")
+    if unproxied:
+        status.problems.append(f"The proxy does not lead to a healthy api-server: {unproxied}")
     look_at_disks(status, hosts, min_free_mb)
     look_at_metadata(status, metadata)
     if "workers" in answers:

@@ -45,6 +45,11 @@ def runs_dags(component: str, components: dict[str, Any], executor: str) -> bool
     return components[component]["runs_dags"] or (component == "scheduler" and executor == "LocalExecutor")
 
 
+def runs_tasks(component: str, executor: str) -> bool:
+    """Tell whether a component starts tasks, which then ask the execution API; the others have one in themselves."""
+    return component == ("scheduler" if executor == "LocalExecutor" else "worker")
+
+
 def dsn(driver: str, database: dict[str, Any], password: str) -> str:
     """Return the SQLAlchemy URL of ``database`` for psycopg2 or asyncpg, which names the TLS mode differently.
 
@@ -130,6 +135,8 @@ def command(component: str, components: dict[str, Any], deployment: dict[str, An
     if component == "worker":
         words += " --queues {} --celery-hostname celery@{}".format(
             ",".join(deployment["worker_queues"]), deployment["address"])
+    if component == "api-server" and deployment["proxy"]["addresses"]:
+        words += " --proxy-headers"
     return words
 
 
@@ -185,6 +192,12 @@ def environment(
         if "results_database" in granted:
             backend = dsn("psycopg2", results, secrets["results_database_password"])
             variables["AIRFLOW__CELERY__RESULT_BACKEND"] = "db+" + backend
+    if component == "api-server" and deployment["proxy"]["addresses"]:
+        # Nobody else may say for whom he asks.
+        variables["FORWARDED_ALLOW_IPS"] = ",".join(deployment["proxy"]["addresses"])
+    if deployment["proxy"]["ca"] and runs_tasks(component, deployment["executor"]):
+        # In the api-server's environment this option would be about a TLS of its own.
+        variables["AIRFLOW__API__SSL_CERT"] = deployment["proxy"]["ca_path"]
     if component == "worker":
         variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"] = str(deployment["worker_concurrency"])
     for section, options in components[component]["settings"].items():
@@ -243,7 +256,8 @@ def plan(
             **{key: deployment[key] for key in ("install_dir", "config_dir", "state_dir", "log_dir", "drain_timeout")},
         }
         body = render_unit({**context, "digest": ""})
-        mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"]],
+        trusted = deployment["proxy"]["ca"] if runs_tasks(name, deployment["executor"]) else ""
+        mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"], trusted],
                       secrets["fernet_key"])
         environment_path = "{}/environment/{}".format(deployment["config_dir"], name)
         files.append({"path": environment_path, "secret": True, "mode": "0600"})
@@ -254,4 +268,6 @@ def plan(
                       "page": components[name]["page"]})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})
+    if deployment["proxy"]["ca"]:
+        files.append({"path": deployment["proxy"]["ca_path"], "content": deployment["proxy"]["ca"], "mode": "0644"})
     return {"files": files, "secrets": secret_texts, "units": units}

@@ -86,6 +86,7 @@ def deployment(**changes: Any) -> dict[str, Any]:
         "database": database,
         "results_database": {**database, "name": "results", "user": "results"},
         "operator_database": database,
+        "proxy": {"addresses": [], "ca": "", "ca_path": "/etc/airflow/proxy-ca.pem"},
         "broker_url": "redis://:BROKERPASS@redis/0",
         **changes,
     }
@@ -257,3 +258,40 @@ def test_environment_files_are_read_back_as_written() -> None:
     values += ["".join(source.choices(letters, k=source.randint(0, 12))) for _number in range(2000)]
     variables = {f"V{number}": value for number, value in enumerate(values)}
     assert _environment_file.parse(_environment_file.render(variables)) == variables
+
+
+PROXY = {"addresses": ["10.0.0.9"], "ca": "PEM of the authority", "ca_path": "/etc/airflow/proxy-ca.pem"}
+TRUST, BELIEVED = "AIRFLOW__API__SSL_CERT", "FORWARDED_ALLOW_IPS"
+
+
+@pytest.mark.parametrize(
+    ("executor", "trusting"), [("LocalExecutor", {"scheduler"}), ("CeleryExecutor", {"worker"})]
+)
+def test_only_what_starts_tasks_trusts_the_authority_of_the_proxy(executor: str, trusting: set[str]) -> None:
+    found = {name: environment(name, executor=executor, proxy=PROXY) for name in COMPONENTS}
+    assert {name for name in found if found[name].get(TRUST) == PROXY["ca_path"]} == trusting
+    assert not [name for name in COMPONENTS if TRUST in environment(name, executor=executor)]
+    given = {**PROXY, "ca": ""}
+    assert not [name for name in COMPONENTS if TRUST in environment(name, executor=executor, proxy=given)]
+
+
+def test_the_api_server_believes_the_proxy_and_nobody_else() -> None:
+    commands = {name: _components.command(name, COMPONENTS, deployment(proxy=PROXY)) for name in COMPONENTS}
+    assert commands["api-server"] == "api-server --proxy-headers"
+    assert [name for name, words in commands.items() if "--proxy-headers" in words] == ["api-server"]
+    assert environment("api-server", proxy=PROXY)[BELIEVED] == "10.0.0.9"
+    assert [name for name in COMPONENTS if BELIEVED in environment(name, proxy=PROXY)] == ["api-server"]
+    assert "--proxy-headers" not in _components.command("api-server", COMPONENTS, deployment())
+    assert BELIEVED not in environment("api-server")
+    mine = environment("api-server", proxy=PROXY, environment={BELIEVED: "10.0.0.0/24"})
+    assert mine[BELIEVED] == "10.0.0.0/24"
+
+
+def test_another_authority_restarts_what_starts_tasks_and_nothing_else() -> None:
+    def digests(ca: str) -> dict[str, str]:
+        made = plan(list(COMPONENTS), executor="CeleryExecutor", proxy={**PROXY, "ca": ca})
+        assert [file["content"] for file in made["files"] if file["path"] == PROXY["ca_path"]] == [ca]
+        return {unit["component"]: unit["digest"] for unit in made["units"]}
+
+    one, other = digests("one"), digests("other")
+    assert [name for name in COMPONENTS if one[name] != other[name]] == ["worker"]

@@ -130,3 +130,12 @@ def test_status_knows_when_a_task_cannot_run() -> None:
     assert "i: the worker is drained" in told["problems"][0]
     told = status(hosts, workers={"available": False, "reason": "refused"})
     assert told["problems"] == ["The broker could not be asked: refused"] and told["verdict"] == "not healthy"
+
+
+def test_a_proxy_that_leads_nowhere_is_a_problem() -> None:
+    def told(reason: str | None) -> dict[str, Any]:
+        return status({}, proxy={"components": {"api-server": {"status": "unhealthy", "reason": reason}}})
+
+    assert told("status 503")["problems"] == ["The proxy does not lead to a healthy api-server: status 503"]
+    assert told("status 503")["verdict"] == "not healthy"
+    assert told(None)["problems"] == status({}, proxy={"skipped": True})["problems"] == []

@@ -21,6 +21,7 @@ from preflight_case import (
     LONGER,
     ONE,
     OTHER_FERNET,
+    PROXY,
     TWO,
     declared,
 )
@@ -166,7 +167,6 @@ REFUSED = [
         for group in COMPONENTS
     ),
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
-    row("not_built", "group airflow_proxy: the proxy is not built yet", groups={**ONE, "airflow_proxy": ["a"]}),
     row(
         "not_built",
         "group airflow_cluster: Kubernetes is not built yet",
@@ -557,6 +557,36 @@ REFUSED = [
         "must have no user, query or fragment",
         config("api", "base_url", "https://airflow.example.org/?x=1"),
     ),
+    # The proxy.
+    row("port_twice", "airflow_proxy_port: 8080 - proxy and api-server", {"airflow_proxy_port": 8080},
+        {**ONE, "airflow_proxy": ["a"]}),
+    row("one_host", "group airflow_proxy: has a, b", groups={**TWO, "airflow_proxy": ["a", "b"]}),
+    row(
+        "proxy_ends_tls",
+        "airflow_config.api.ssl_cert: '/etc/ssl/mine.pem' - the proxy asks the api-servers over plain HTTP",
+        config("api", "ssl_cert", "/etc/ssl/mine.pem"),
+        PROXY,
+    ),
+    row(
+        "believed_headers",
+        "airflow_config.fab.enable_proxy_fix (on a): True - whoever connects could say that he is somebody else: leave",
+        config("fab", "enable_proxy_fix", True),
+        PROXY,
+    ),
+    row(
+        "believed_headers",
+        "airflow_config.fab.enable_proxy_fix: 'true' - whoever connects could say that he is somebody else: there is",
+        config("fab", "enable_proxy_fix", "true"),
+    ),
+    row(
+        "believed_headers",
+        "airflow_environment.FORWARDED_ALLOW_IPS: whoever connects",
+        environment("FORWARDED_ALLOW_IPS", "10.0.0.1, *"),
+    ),
+    row("proxy_reaches", "airflow_config.api.host (on a): '127.0.0.1' - the proxy can't reach it there",
+        config("api", "host", "127.0.0.1"), PROXY),
+    row("proxy_reaches", "airflow_config.api.base_url: 'http://air.example.org' - the proxy speaks TLS only",
+        config("api", "base_url", "http://air.example.org"), PROXY),
     row("environment", "airflow_environment.FOO BAR: is no name", environment("FOO BAR")),
     row("environment", "airflow_environment.1: is no name", environment(1)),
     row(
@@ -763,6 +793,7 @@ ACCEPTED = [
     {"airflow_proxy_environment": {"HTTPS_PROXY": "http://u:p@proxy:3128", "no_proxy": "localhost"}},
     {"airflow_dags_paused": ["a"], "airflow_dags_unpaused": ["b"], "airflow_dags_release": "0f" * 16},
     {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}},
+    {"airflow_config": {"fab": {"enable_proxy_fix": True}, "api": {"host": "10.0.0.10"}}},
 ]
 
 
@@ -805,6 +836,7 @@ def test_accepted_with_celery_and_an_existing_server() -> None:
         ("airflow_pythonpath", lambda at: at / "file.py", "is no directory"),
         ("airflow_webserver_config", lambda at: at / "dags", "is no file"),
         ("airflow_ca_bundle", lambda at: at / "none", "there is no such file"),
+        ("airflow_proxy_certificate", lambda at: at / "none", "there is no such file"),
         ("airflow_dags", lambda at: Path("dags"), "must be absolute"),
         ("airflow_webserver_config", lambda at: at / "bad.py", "is no Python: line 2"),
         ("airflow_webserver_config", lambda at: at / "nul.py", "is no Python"),
@@ -846,6 +878,8 @@ def test_every_rule_has_a_row() -> None:
         "dags",
         "webserver_config",
         "ca_bundle",
+        "proxy_certificate",
+        "proxy_without_host",
         "types",
     }
     assert {rule.__name__ for rule in registry.HOST_RULES + registry.DEPLOYMENT_RULES} | {"types"} == here

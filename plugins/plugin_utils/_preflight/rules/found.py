@@ -115,6 +115,14 @@ def downgrade(host: Host) -> Iterator[Finding]:
 
 
 @when_found
+def unknown_names(host: Host) -> Iterator[Finding]:
+    """The host knows the names of the others."""
+    for name, known in host.found["resolved"].items():
+        if not known:
+            yield host.refuse("airflow_address", "this host can't resolve it: mend its DNS, or give an address", name)
+
+
+@when_found
 def clock(host: Host) -> Iterator[Finding]:
     """The host's clock agrees with the controller's."""
     if abs(host.found["clock_skew"]) > SKEW_SECONDS:

@@ -9,9 +9,9 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
+from ..._ports import listeners
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from ..types import near
@@ -90,22 +90,12 @@ def same_address(deployment: Deployment) -> Iterator[Finding]:
 
 def ports(host: Host) -> dict[str, tuple[int, str]]:
     """The ports that will be listened on here: `variable path: (port, what for)`."""
-    wanted: dict[str, tuple[int, str]] = {}
-    components = host.deployment.contract.components
-    for component in host.components():
-        local = component == "scheduler" and host["airflow_executor"] == "LocalExecutor"
-        for section, option, default in components["worker" if local else component]["ports"]:
-            value = host.option(section, option, default)
-            if str(value).isdigit():
-                wanted[f"airflow_config.{section}.{option}"] = (int(value), component)
-    if host.runs("scheduler") and is_on(host.option("scheduler", "enable_health_check", False)):
-        value = host.option("scheduler", "scheduler_health_check_server_port", 8974)
-        if str(value).isdigit():
-            wanted["airflow_config.scheduler.scheduler_health_check_server_port"] = (int(value), "the health check")
-    for name, service in host.deployment.contract.services.items():
-        if host.name in host.deployment.members(service["group"]):
-            wanted[service["port"]] = (host[service["port"]], name)
-    return wanted
+    deployment = host.deployment
+    contract = deployment.contract
+    found = listeners(
+        host.name, reached_at(host), host, deployment.groups, contract.components, contract.services
+    )
+    return {one.variable: (one.port, one.what) for one in found}
 
 
 @each_host
@@ -230,11 +220,6 @@ def forward_twice(deployment: Deployment) -> Iterator[Finding]:
                 path = f"airflow_local_vm.forward[{index}].host_port"
                 yield host.refuse(path, f"{seen[port]} has this port of the controller already; change one", port)
             seen.setdefault(port, host.name)
-
-
-def is_on(value: Any) -> bool:
-    """A boolean as Airflow reads it."""
-    return str(value).strip().lower() in ("true", "t", "1")
 
 
 def is_url(value: str, schemes: tuple[str, ...]) -> bool:

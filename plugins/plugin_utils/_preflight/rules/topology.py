@@ -18,7 +18,6 @@ REQUIRED = ("api-server", "scheduler", "dag-processor", "triggerer")
 NOT_BUILT = {
     "airflow_cluster": "Kubernetes is not built yet in 0.1.0; deploy to hosts",
     "airflow_flower": "Flower is not built yet in 0.1.0; empty the group",
-    "airflow_proxy": "the proxy is not built yet in 0.1.0; empty the group",
 }
 # What makes hosts one deployment: it cannot differ between them. Secrets can't either (secrets.py).
 SHARED = (
