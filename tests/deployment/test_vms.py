@@ -11,12 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import ports
+import proxy
 import pytest
 import yaml
 from ansible_collections.windward.airflow.plugins.module_utils._client import Client
 from deployment import Deployment, deploy
 
 CONTROL, WORKERS, DATA = ("vms-control1", "vms-control2"), ("vms-worker1", "vms-worker2"), "vms-data"
+PROXY = "vms-proxy"
 PATIENCE = 240  # seconds
 LEDGER = "/var/lib/airflow/dag/ledger"
 # Each task writes down its start and its end, with fsync, on the worker that ran it.
@@ -165,6 +168,36 @@ unset REDISCLI_AUTH; redis-cli PING 2>&1 | cut -c1-6""",
     ]  # fmt: skip
     # Debian's own instance does not run.
     assert vms.shell("systemctl is-enabled redis-server; true", DATA).strip() == "masked"
+
+
+def test_only_what_must_listen_listens(vms: Deployment) -> None:
+    assert ports.differences(vms, ["", WORKERS[0]]) == []
+    vms.shell("systemd-run --quiet --unit=opened python3 -m http.server 45678 --directory /run/systemd", DATA)
+    try:
+        (found,) = ports.differences(vms, [""])
+        assert "45678" in found and DATA in found
+    finally:
+        vms.shell("systemctl stop opened", DATA)
+
+
+def test_the_proxy(vms: Deployment) -> None:
+    front = proxy.Proxy(vms, PROXY)
+    proxy.leads_to_a_healthy_airflow(front)
+    proxy.is_trusted_by_its_authority_alone(front)
+    proxy.believes_no_client(front, list(CONTROL))
+    proxy.limits_requests(front)
+    for host in CONTROL:
+        vms.shell("systemctl stop airflow-api-server", host)
+        try:
+            assert front.ask("GET", "/api/v2/monitor/health").status == 200, f"{host} is not missed"
+        finally:
+            vms.shell("systemctl start airflow-api-server", host)
+        deadline = time.monotonic() + PATIENCE
+        while vms.shell("curl -sf http://127.0.0.1:8080/api/v2/version || true", host) == "":
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        time.sleep(8)  # the proxy looks every two seconds, and wants to see it well twice
+    proxy.limits_guesses(front)
 
 
 def test_a_restart_of_the_workers_rolls_and_loses_nothing(vms: Deployment, ledger: Path) -> None:
