@@ -103,9 +103,7 @@ def believes_no_client(proxy: Proxy, api_servers: list[str]) -> None:
     assert lines and "6.6.6.6" not in lines and proxy.address not in lines, lines
     elsewhere = {"X_Forwarded_Proto": "http", "X_Forwarded_Host": "evil.example", "X_Forwarded_Prefix": "/x"}
     moved = proxy.ask("GET", "/auth/login", **elsewhere)
-    assert moved.status in (200, 302, 307), moved
-    place = moved.headers.get("location", "")
-    assert "evil.example" not in place and not place.startswith(("http:", "/x")), place
+    assert (moved.status, moved.headers.get("location")) == (308, f"https://{proxy.address}/auth/login/"), moved
 
 
 def limits_requests(proxy: Proxy) -> None:
@@ -116,12 +114,13 @@ def limits_requests(proxy: Proxy) -> None:
     connection.putheader("Content-Length", str(65 * 1024 * 1024))
     connection.endheaders()
     assert connection.getresponse().status == 413
-    assert proxy.ask("GET", "/stats").status == proxy.ask("GET", "/haproxy?stats").status == 404
+    for page in ("/stats", "/haproxy?stats", "/metrics"):
+        assert "haproxy" not in proxy.ask("GET", page).body.lower(), page  # the UI answers what it does not know
 
 
 def limits_guesses(proxy: Proxy) -> None:
     """However the path is written; and what is no log-in goes on."""
     found = [proxy.ask("POST", path, "{}", Content_Type="application/json").status
              for path in ["/auth/token", "/auth/%74oken", "/auth/token/cli"] * (GUESSES // 3 + 1)]
-    assert found[0] in (401, 422) and found[-1] == 429, found
+    assert found[0] in (400, 401, 422) and found[-1] == 429, found
     assert proxy.ask("GET", "/api/v2/version").status == 200
