@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._client import AirflowApiError, Client, segment
-from ._masks import masked, masked_text
+from ._masks import extra_of, masked, masked_text
 from ._module import CONNECTION, run
 
 Object = Mapping[str, Any]
@@ -22,8 +21,7 @@ LONGEST = 2000  # of what becomes a part of a URL; no name of Airflow's has more
 def connection_row(found: Object) -> dict[str, Any]:
     """A connection without its secrets; `extra` as a dictionary."""
     row = {name: value for name, value in found.items() if name not in ("password", "extra")}
-    extra = json.loads(found["extra"]) if found.get("extra") else {}
-    return {**row, "has_password": bool(found.get("password")), "extra": masked(extra)}
+    return {**row, "has_password": bool(found.get("password")), "extra": masked(extra_of(found))}
 
 
 def variable_row(found: Object) -> dict[str, Any]:

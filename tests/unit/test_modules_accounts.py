@@ -208,7 +208,7 @@ def test_permissions_in_any_order_are_the_same() -> None:
 def test_role_is_created_or_changed(api: ScriptedApi, run: Run, check: bool, found: Any) -> None:
     api.expect("GET", f"{ROLES}/R", 200 if found else 404, found or NO_ROLE)
     if not check:
-        api.expect("PATCH" if found else "POST", f"{ROLES}/R" if found else ROLES, 200, found)
+        api.expect("PATCH" if found else "POST", f"{ROLES}/R" if found else ROLES, 200, stored())
     if not check and found:
         api.expect("GET", f"{ROLES}/R", 200, stored(("DAGs", "can_read"), ("Website", "can_read")))
     result = run("role", check, name="R", permissions=[{"resource": "DAGs", "actions": ["can_read"]}])

@@ -275,7 +275,7 @@ def test_an_airflow_that_logs_bulk_writes_gets_each_object_by_itself(
 def test_of_objects_written_by_themselves_each_tells_its_own_error(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", VARIABLES, 200, variables("d")).expect("GET", "/api/v2/version", 200, OLD)
     api.expect("PATCH", VARIABLES, 200, done())
-    api.expect("POST", VARIABLES, 201, {}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
+    api.expect("POST", VARIABLES, 201, {"key": "a"}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
     api.expect("POST", VARIABLES, 500, hang_up="before")
     result = run("resources", variables=[{"key": key, "value": {"of": key}} for key in "abcd"])
     assert result["failed"] and result["changed"] and result["variables"]["created"] == ["a"]
