@@ -90,7 +90,8 @@ def declares_secrets(kind: Kind, element: Mapping[str, Any]) -> bool:
 
 def work(kind: Kind, elements: Iterable[Mapping[str, Any]], rows: Mapping[str, Any], known: Fingerprints) -> Work:
     """What makes the rows what the elements declare; pure but for what `known` reads."""
-    steps, wrong, seen = [], [], set()
+    elements, steps, wrong, seen = list(elements), [], [], set()
+    known.asked = {element[kind.key] for element in elements}
     for element in elements:
         name = element[kind.key]
         try:

@@ -119,6 +119,7 @@ class Fingerprints:
     def __init__(self, client: Client, kind: str, key: str | None, policy: str | None) -> None:
         self._client, self._kind, self._key, self._policy = client, kind, (key or "").encode(), policy
         self.prefix = f"{RESERVED}{kind}s_"
+        self.asked: set[str] = set()  # the names that it may be asked about
         self.warnings: set[str] = set()
         self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
         self.verified: set[str] = set()
@@ -182,8 +183,9 @@ class Fingerprints:
 
     @cached_property
     def _events(self) -> list[dict[str, Any]]:
-        """The audit log since the oldest of our writes. That one itself isn't in it: `after` excludes its moment."""
-        oldest = min(entry["when"] for entry in self.entries.values())
+        """The audit log since the oldest of our writes of what is asked for. That one itself isn't in it: `after`
+        excludes its moment."""
+        oldest = min(self.entries[name]["when"] for name in self.asked & self.entries.keys())
         query = {"event_pattern": self._kind, "after": oldest, "order_by": "event_log_id"}
         try:
             return self._client.pages(LOG, "event_logs", query)
