@@ -206,10 +206,15 @@ CONNECTION = Kind(
 # -- variables ---------------------------------------------------------------------------------------------------------
 
 
+MAY_BE_JSON = {*'"-0123456789[{tfnNI \t\r\n'}
+
+
 def content(value: Any) -> Any:
     """What a variable's text stands for: Airflow's answer spells JSON anew, so two spellings are one value."""
     if not isinstance(value, str):
         return json.loads(json.dumps(value))
+    if value[:1] not in MAY_BE_JSON:  # an exception for each of thousands of plain texts takes time
+        return value
     try:
         parsed = json.loads(value)
     except ValueError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import uuid
@@ -163,7 +162,7 @@ class Fingerprints:
 
     def _mac(self, length: int, *message: Any) -> str:
         text = _spell([self._kind, *message]).encode()
-        return base64.b64encode(hmac.new(self._key, text, hashlib.sha256).digest()).decode()[:length]
+        return base64.b64encode(hmac.digest(self._key, text, "sha256")).decode()[:length]
 
     @cached_property
     def entries(self) -> dict[str, Any]:
