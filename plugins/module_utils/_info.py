@@ -61,10 +61,13 @@ class Listing:
             try:
                 found = client.pages(path, self.rows, query, params["limit"])
             except AirflowApiError as exc:
-                if exc.status not in (400, 422):
+                if exc.status in (400, 422):
+                    named = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
+                else:  # nothing is there under what the path is made of
+                    named = [option for option in params if exc.status == 404 and f"{{{option}}}" in self.path]
+                if not named:
                     raise
-                filters = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
-                raise AirflowApiError(f"{exc} ({', '.join(filters)})", exc.status) from exc
+                raise AirflowApiError(f"{exc} ({', '.join(named)})", exc.status) from exc
         else:
             one = client.find(f"{path}/{segment(name)}")
             found = [] if one is None else [one]

@@ -18,8 +18,6 @@ from ansible_collections.windward.airflow.plugins.module_utils._client import Cl
 from conftest import KEY, Run
 from wire import writes
 
-pytestmark = pytest.mark.long
-
 ROOT = Path(__file__).parents[2]
 GROUP = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["airflow"]
 SECONDS = 5
@@ -147,7 +145,7 @@ class Fuzz:
         self.run, self.name, self.wrong, self.refused, self.tried = run, name, [], 0, 0
         self.usual = "no error"  # how an error begins that the good options have too: there is no such DAG
 
-    def once(self, option: str, options: dict[str, Any], check: bool) -> dict[str, Any]:
+    def once(self, option: str, options: dict[str, Any], check: bool, slow: bool = False) -> dict[str, Any]:
         start = time.monotonic()
         with writes() as sent:
             try:
@@ -155,6 +153,8 @@ class Fuzz:
             except BaseException as exc:
                 result = {"failed": True, "exception": repr(exc)[:300], "msg": option}
         seconds = time.monotonic() - start
+        if seconds > SECONDS and not slow and not sent:  # may be other people's work on the same machine
+            return self.once(option, options, check, slow=True)
         self.tried += 1
         complaints = []
         msg = result.get("msg", "")

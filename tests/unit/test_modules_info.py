@@ -196,6 +196,11 @@ def test_a_name_does_not_go_with_filters(run: Run) -> None:
     assert "mutually exclusive" in run("dag_info", dag_id="a", paused=True)["msg"]
 
 
+def test_a_dag_that_is_not_there_is_told_with_its_option(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", "/api/v2/dags/no/dagRuns", 404, {"detail": "The Dag with ID: `no` was not found"})
+    assert run("dag_run_info", dag_id="no")["msg"].endswith("404: The Dag with ID: `no` was not found (dag_id)")
+
+
 def test_what_else_is_not_told(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/dags/a", 200, {**A_DAG, "dag_id": "a", "file_token": "LEAK"})
     assert "LEAK" not in str(run("dag_info", dag_id="a")["dags"])
