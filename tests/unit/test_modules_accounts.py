@@ -219,6 +219,16 @@ def test_role_is_created_or_changed(api: ScriptedApi, run: Run, check: bool, fou
         assert api.requests[1].body == stored(("DAGs", "can_read"), ("Website", "can_read"))
 
 
+def test_permissions_that_fab_does_not_know(api: ScriptedApi, run: Run) -> None:
+    said = {"detail": "The specified action: 'fly' was not found"}
+    api.expect("GET", f"{ROLES}/R", 404, NO_ROLE).expect("POST", ROLES, 400, said)
+    result = run("role", name="R", permissions=[{"resource": "DAGs", "actions": ["fly"]}])
+    assert result["msg"].endswith("'fly' was not found (permissions: resource, actions)") and not result["changed"]
+    for option, resource, action in (("resource", "x" * 251, "can_read"), ("actions", "DAGs", "")):
+        result = run("role", True, name="R", permissions=[{"resource": resource, "actions": [action]}])
+        assert f"permissions: {option} must not be" in result["msg"]
+
+
 def test_a_provider_that_takes_no_permission_away(api: ScriptedApi, run: Run) -> None:
     found = stored(("DAGs", "can_edit"), ("Website", "can_read"))
     api.expect("GET", f"{ROLES}/R", 200, found).expect("PATCH", f"{ROLES}/R", 200, stored(("Website", "can_read")))
