@@ -42,9 +42,18 @@ def masked_text(text: str | None, name: str | None = None) -> str | None:
     return text if shown == value else json.dumps(shown)
 
 
+def extra_of(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """A connection's extra as the API gives it; nothing for what is no JSON object, which no API can have written."""
+    try:
+        extra = json.loads(connection.get("extra") or "{}")
+    except ValueError:
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value in nested dictionaries that is none itself, with the keys that lead to it."""
-    if isinstance(value, Mapping) and value:
+    if value and isinstance(value, (dict, Mapping)):  # a plain dictionary is known as such ten times faster
         for key, element in value.items():
             yield from leaves(element, (*path, key))
     else:
@@ -55,8 +64,12 @@ def texts(value: Any) -> Iterator[str]:
     """Every text anywhere in a value."""
     if isinstance(value, str):
         yield value
-    for element in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
-        yield from texts(element)
+    elif isinstance(value, (list, tuple)):
+        for element in value:
+            yield from texts(element)
+    elif isinstance(value, (dict, Mapping)):
+        for element in value.values():
+            yield from texts(element)
 
 
 def without(value: Any, secrets: Mapping[int, set[str]]) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import uuid
@@ -23,6 +22,7 @@ VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
 RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
+_spell = json.JSONEncoder(sort_keys=True).encode  # one for all: to make one takes longer than to use it
 READS = ("_get", "_list", "_export", "_test", "test_connection")
 
 
@@ -78,7 +78,7 @@ def pack(content: Any) -> str:
     return "v1 " + " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
-def unpack(text: str) -> Any:
+def unpack(text: str | None) -> Any:
     """None for what can't be read, as if nothing had been kept: the worst that follows is one more write."""
     _version, _space, rest = (text or "").partition(" ")
     try:
@@ -118,6 +118,7 @@ class Fingerprints:
     def __init__(self, client: Client, kind: str, key: str | None, policy: str | None) -> None:
         self._client, self._kind, self._key, self._policy = client, kind, (key or "").encode(), policy
         self.prefix = f"{RESERVED}{kind}s_"
+        self.asked: set[str] = set()  # the names that it may be asked about
         self.warnings: set[str] = set()
         self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
         self.verified: set[str] = set()
@@ -160,8 +161,8 @@ class Fingerprints:
         }
 
     def _mac(self, length: int, *message: Any) -> str:
-        text = json.dumps([self._kind, *message], sort_keys=True).encode()
-        return base64.b64encode(hmac.new(self._key, text, hashlib.sha256).digest()).decode()[:length]
+        text = _spell([self._kind, *message]).encode()
+        return base64.b64encode(hmac.digest(self._key, text, "sha256")).decode()[:length]
 
     @cached_property
     def entries(self) -> dict[str, Any]:
@@ -170,7 +171,7 @@ class Fingerprints:
     def _read(self) -> tuple[dict[str, Any], list[str]]:
         """What is kept of each object, the latest if it is more than one thing, and in which variables."""
         rows = self._client.pages(VARIABLES, "variables", {"variable_key_pattern": self.prefix, "order_by": "key"})
-        kept = {row["key"]: unpack(row["value"]) for row in rows if row["key"].startswith(self.prefix)}
+        kept = {row["key"]: unpack(row.get("value")) for row in rows if row["key"].startswith(self.prefix)}
         entries: dict[str, Any] = {}
         for objects in kept.values():
             for name, entry in objects.items() if isinstance(objects, dict) else ():
@@ -181,8 +182,9 @@ class Fingerprints:
 
     @cached_property
     def _events(self) -> list[dict[str, Any]]:
-        """The audit log since the oldest of our writes. That one itself isn't in it: `after` excludes its moment."""
-        oldest = min(entry["when"] for entry in self.entries.values())
+        """The audit log since the oldest of our writes of what is asked for. That one itself isn't in it: `after`
+        excludes its moment."""
+        oldest = min(self.entries[name]["when"] for name in self.asked & self.entries.keys())
         query = {"event_pattern": self._kind, "after": oldest, "order_by": "event_log_id"}
         try:
             return self._client.pages(LOG, "event_logs", query)
@@ -277,5 +279,6 @@ class Fingerprints:
             {"action": "delete", "action_on_non_existence": "skip", "entities": instead_of},
         ]
         answer = self._client.request("PATCH", VARIABLES, body={"actions": actions})
-        if answer["create"]["errors"]:
-            raise AirflowApiError(f"variable {entity['key']}: {answer['create']['errors'][0].get('error')}")
+        errors = (answer.get("create") or {"errors": [{"error": "nothing was created"}]}).get("errors")
+        if errors:
+            raise AirflowApiError(f"variable {entity['key']}: {errors[0].get('error')}")

@@ -117,6 +117,14 @@ def test_somebody_else_touched_it(api: ScriptedApi, run: Run, events: list[Any])
     assert result["diff"][0]["after"]["extra"] == {"region": "***", "token": "*** (written)"}
 
 
+def test_the_log_is_asked_for_no_more_than_concerns_what_is_declared(api: ScriptedApi, run: Run) -> None:
+    old = {**entry({"password": "x"}, 3), "when": "2020-01-01T00:00:00Z"}
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(old=old, pg=entry(WRITTEN)))
+    api.expect("GET", LOG, 200, log())
+    assert not run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
+    assert api.requests[-1].query["after"] == ["2026-11-21T10:00:00Z"]
+
+
 def test_somebody_touched_another(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(pg=entry(WRITTEN)))
     api.expect("GET", LOG, 200, log((8, "patch_connection", {"connection_id": "other"})))
@@ -275,7 +283,7 @@ def test_an_airflow_that_logs_bulk_writes_gets_each_object_by_itself(
 def test_of_objects_written_by_themselves_each_tells_its_own_error(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", VARIABLES, 200, variables("d")).expect("GET", "/api/v2/version", 200, OLD)
     api.expect("PATCH", VARIABLES, 200, done())
-    api.expect("POST", VARIABLES, 201, {}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
+    api.expect("POST", VARIABLES, 201, {"key": "a"}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
     api.expect("POST", VARIABLES, 500, hang_up="before")
     result = run("resources", variables=[{"key": key, "value": {"of": key}} for key in "abcd"])
     assert result["failed"] and result["changed"] and result["variables"]["created"] == ["a"]
