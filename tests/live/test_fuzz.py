@@ -203,7 +203,7 @@ def test_bad_values(client: Client, run: Run, prefix: str, name: str) -> None:
     client.get("/api/v2/version")
     fuzz = Fuzz(lambda *words, **options: run(*words, api_token=client._token, **options), name)
     tried = list(trials(name, prefix))
-    tried = random.Random(SEED).sample(tried, min(TRIALS or (8 if name in SLOW else 40), len(tried)))
+    tried = random.Random(SEED).sample(tried, min(TRIALS or (6 if name in SLOW else 20), len(tried)))
     plain = fuzz.run(name, **base_of(name, prefix))
     if plain.get("failed"):
         fuzz.usual = plain["msg"][:10]

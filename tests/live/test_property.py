@@ -246,4 +246,4 @@ def test_check_mode_foretells_what_happens(client: Client, run: Run, capsys: pyt
             sequence.sweep()
             raise
 
-    hold(sequences(), body, capsys, 60)
+    hold(sequences(), body, capsys, 25)

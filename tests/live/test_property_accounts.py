@@ -216,5 +216,5 @@ def test_users_and_roles_become_as_declared(client: Client, run: Run, capsys: py
             raise
 
     # FAB makes an application of its own for each request, which takes it a third of a second.
-    counts = hold(accounts(), body, capsys, 8)
+    counts = hold(accounts(), body, capsys, 5)
     assert {"create", "update", "delete", "none"} <= counts.keys() or counts["steps"] < 40
