@@ -108,6 +108,8 @@ def work(kind: Kind, elements: Iterable[Mapping[str, Any]], rows: Mapping[str, A
             wrong.append(f"{kind.kind} {name}: {reason}")
     if wrong:
         raise AirflowApiError("\n".join(wrong))
+    if kind.masked and any(one.plan.action != "none" for one in steps):
+        known.ready()
     return Work(kind, known, steps)
 
 

@@ -69,7 +69,12 @@ class Listing:
                     raise
                 raise AirflowApiError(f"{exc} ({', '.join(named)})", exc.status) from exc
         else:
-            one = client.find(f"{path}/{segment(name)}")
+            try:
+                one = client.find(f"{path}/{segment(name)}")
+            except AirflowApiError as exc:
+                if exc.status != 404 or "/" not in name:
+                    raise
+                one = None  # Airflow gives no object such a name, so it has no route to it
             found = [] if one is None else [one]
         return {"changed": False, self.rows: [self.shape(row) for row in found]}
 

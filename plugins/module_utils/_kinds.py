@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._client import AirflowApiError, Client
 from ._connection_uri import FIELDS as FROM_URI
 from ._connection_uri import from_uri
-from ._masks import MASK, extra_of, masked, sensitive, texts
+from ._masks import MASK, Number, extra_of, masked, sensitive, texts
 from ._resource import Object, Plan, Resource
 from ._secrets import RESERVED
 
@@ -216,7 +216,7 @@ def content(value: Any) -> Any:
     if value[:1] not in MAY_BE_JSON:  # an exception for each of thousands of plain texts takes time
         return value
     try:
-        parsed = json.loads(value)
+        parsed = json.loads(value, parse_float=Number)
     except ValueError:
         return value
     # "x" in quotes is another text than x, and null is a value.

@@ -119,7 +119,7 @@ def test_airflows_own_connections_survive_export_and_import(
     names = sorted(before)
     assert len(names) >= 50
     exported = run_module("export", {"kinds": ["connections"]}, capsys)
-    vault = yaml.safe_load(exported["vault_content"])
+    vault = yaml.safe_load(exported["vault_content"].replace("# ", ""))  # as somebody does who fills it in
     secrets = [one for one in exported["secrets"] if one["name"] in before]
     assert len(secrets) >= 10
     for one in secrets:
