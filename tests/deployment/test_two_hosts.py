@@ -84,6 +84,14 @@ def test_both_listen_where_they_must_and_the_distributions_pooler_does_not_run(h
     assert float(re.search(r": ([0-9.]+) ", security)[1]) <= 1.5, security
 
 
+def test_a_restart_of_the_pooler_leaves_the_database_alone(hosts: Deployment) -> None:
+    """What systemd cleans up after a unit must not be PostgreSQL's: without its shared memory it refuses everybody."""
+    ask = "cd /; ls /dev/shm/PostgreSQL.* && runuser -u postgres -- psql -qtAXc 'SELECT 42'"
+    before = hosts.shell(ask, DATABASE)
+    assert before.endswith("42\n")
+    assert hosts.shell(f"systemctl restart pgbouncer-airflow; {ask}", DATABASE) == before
+
+
 def test_a_role_that_is_no_reader_is_refused(hosts: Deployment) -> None:
     said = hosts.shell(STRANGER % {"own": hosts.addresses[DATABASE]}, DATABASE).splitlines()
     assert said[:2] == ["airflow|f", "postgres|t"]
