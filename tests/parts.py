@@ -42,7 +42,7 @@ CHECK = {
 }
 # Each runs on virtual machines of its own.
 VM = {
-    "local_vm": "pytest -q -p no:cacheprovider tests/integration/test_local_vm.py",
+    "local_vm": "tests/integration/prepare.sh && pytest -q -p no:cacheprovider tests/integration/test_local_vm.py",
     "default": "tests/browser/prepare.sh && molecule test -s default",
     "two_hosts": "molecule test -s two_hosts",
     "vms": "molecule test -s vms",

@@ -254,6 +254,9 @@ REFUSED = [
         TWO,
         {"b": {"airflow_jwt_secret": LONGER}},
     ),
+    row("admin", "is that of the collection's own service account", {"airflow_admin_username": "windward"}),
+    row("admin", "is that of the collection's own", {"airflow_admin_email": "Windward@localhost"}),
+    row("database_names", "pg_airflow' - is PostgreSQL's own", {"airflow_database_user": "pg_airflow"}),
     row("admin", "airflow_admin_username: 'a b'", {"airflow_admin_username": "a b"}),
     row("admin", "airflow_admin_email: 'nobody'", {"airflow_admin_email": "nobody"}),
     # Data.
@@ -429,8 +432,9 @@ REFUSED = [
     row("path", "airflow_python: 'python3' - must be an absolute path", {"airflow_python": "python3"}),
     row("path", "airflow_state_dir: '/srv/../x' - must be an absolute path", {"airflow_state_dir": "/srv/../x"}),
     row("path", "airflow_log_dir: '/srv/a b' - must be an absolute path", {"airflow_log_dir": "/srv/a b"}),
-    row("directory", "airflow_install_dir: '/opt' - belongs to the system", {"airflow_install_dir": "/opt"}),
-    row("directory", "airflow_log_dir: '/var/log' - belongs to the system", {"airflow_log_dir": "/var/log"}),
+    row("directory", "airflow_install_dir: '/opt' - is removed by cleanup", {"airflow_install_dir": "/opt"}),
+    row("directory", "airflow_log_dir: '/airflow' - is removed by cleanup", {"airflow_log_dir": "/airflow"}),
+    row("directory", "airflow_state_dir: '/var/lib/dpkg' - is removed", {"airflow_state_dir": "/var/lib/dpkg"}),
     row(
         "directory",
         "airflow_state_dir: '/home/airflow' - the units can't use what is under /home",

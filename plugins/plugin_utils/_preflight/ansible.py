@@ -17,7 +17,7 @@ from ansible.template import Templar
 from .contract import Contract
 from .deployment import Finding
 from .engine import Given
-from .types import Unreadable
+from .types import Unreadable, near, ours
 
 _OMITTED = object()
 
@@ -28,7 +28,7 @@ def given(contract: Contract, variables: Mapping[str, Any], templar: Templar) ->
     for name in variables:
         if name in contract.options:
             values[name] = _plain(variables[name], templar)
-        elif name.startswith("airflow_"):
+        elif name.startswith("airflow_") or (ours(name) and near(name, contract.options)):
             values[name] = None
     address = _plain(variables.get("ansible_host", ""), templar)
     return Given(

@@ -15,6 +15,7 @@ from ..registry import each_host, whole
 from .hosts import is_address, is_host, is_loopback, reached_at
 
 BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
+POSTGRESQL_OWN = ("postgres", "template0", "template1", "public", "none", "all", "replication", "sameuser", "samerole")
 POSTGRESQL_OWNED = {"port": "airflow_database_port", "listen_addresses": "airflow_address", "data_directory": ""}
 PGBOUNCER_OWNED = {
     "listen_port": "airflow_pgbouncer_port",
@@ -92,7 +93,7 @@ def database_names(host: Host) -> Iterator[Finding]:
                 yield host.refuse(variable, "use up to 63 lower-case letters, digits and underscores")
             elif not host[variable] or re.search(r"[\x00-\x1f\x7f]", host[variable]):
                 yield host.refuse(variable, "must be given, without control characters")
-            elif ours and host[variable] in ("postgres", "template0", "template1"):
+            elif ours and (host[variable] in POSTGRESQL_OWN or host[variable].startswith("pg_")):
                 yield host.refuse(variable, "is PostgreSQL's own; choose another")
 
 

@@ -152,8 +152,10 @@ def directory(host: Host) -> Iterator[Finding]:
         hidden = next((top for top in HIDDEN if here.is_relative_to(top)), None)
         if hidden:
             yield host.refuse(variable, f"the units can't use what is under {hidden}: choose another place")
-        elif len(here.parts) < 3 or here.parent == PurePosixPath("/var") or str(here) in ("/usr/lib", "/usr/local"):
-            yield host.refuse(variable, "belongs to the system, and cleanup would empty it: choose one below")
+        elif not any("airflow" in part or part == host["airflow_name"] for part in here.parts[2:]):
+            yield host.refuse(
+                variable, "is removed by cleanup, so its name must show that it is ours: have airflow in it, below /*/"
+            )
         for other, there in host.items(*DIRECTORIES):
             outer = PurePosixPath(there)
             if outer in here.parents or (here == outer and variable < other):

@@ -105,6 +105,9 @@ def admin(host: Host) -> Iterator[Finding]:
         yield host.refuse(
             "airflow_admin_username", "use 1 to 64 letters, digits and @ . _ + -, a letter or digit first"
         )
+    for variable, own in (("airflow_admin_username", "windward"), ("airflow_admin_email", "windward@localhost")):
+        if host[variable].lower() == own:
+            yield host.refuse(variable, "is that of the collection's own service account; choose another")
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", host["airflow_admin_email"]):
         yield host.refuse("airflow_admin_email", "is no e-mail address")
 
