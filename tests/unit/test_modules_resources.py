@@ -445,6 +445,6 @@ def test_options_of_a_wrong_type_are_not_shown(run: Run, wrong: dict[str, Any]) 
 
 @pytest.mark.parametrize("key", ["a", "a\0"])
 def test_what_can_not_be_sent_is_told_by_its_place(run: Run, key: str) -> None:
-    one = {"connection_id": "c", "conn_type": "http", "extra": {"b": [{key: "x\0"}]}}
+    one = {"connection_id": "warehouse", "conn_type": "http", "extra": {"b": [{key: "text\0"}]}}
     msg = run("resources", connections=[one], update_secrets="always")["msg"]
     assert msg == "connections must not have NUL in extra.b.a"
