@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import Counter
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from sequences import hold
 from wire import writes
 
+pytestmark = pytest.mark.skipif(
+    "LIVE_SEQUENCES" not in os.environ, reason="FAB takes a third of a second for each request; make test-long runs it"
+)
 Fields = dict[str, Any]
 PATHS = {"user": "/auth/fab/v1/users", "role": "/auth/fab/v1/roles"}
 KEYS = {"user": "username", "role": "name"}

@@ -452,3 +452,10 @@ def test_options_of_a_wrong_type_are_not_shown(run: Run, wrong: dict[str, Any]) 
     """Ansible finds no secret in options when the type of one is wrong."""
     result = run("resources", **{"fingerprint_key": f"{SECRET}-key", "api_password": f"{SECRET}-pw", **wrong})
     assert result["failed"] and SECRET not in json.dumps(result)
+
+
+@pytest.mark.parametrize("key", ["a", "a\0"])
+def test_what_can_not_be_sent_is_told_by_its_place(run: Run, key: str) -> None:
+    one = {"connection_id": "warehouse", "conn_type": "http", "extra": {"b": [{key: "text\0"}]}}
+    msg = run("resources", connections=[one], update_secrets="always")["msg"]
+    assert msg == "connections must not have NUL in extra.b.a"
