@@ -92,9 +92,9 @@ def misfit(value: Any, shape: Any, place: str = "it") -> str | None:
     if isinstance(shape, tuple):
         reasons = [misfit(value, one, place) for one in shape]
         return None if None in reasons else reasons[0]
-    kind = type(shape) if isinstance(shape, (dict, list)) else shape
-    if type(value) is not kind:
-        return f"{place} is {WORDS.get(type(value), 'a number')} instead of {WORDS[kind]}"
+    kind, found = type(shape) if isinstance(shape, (dict, list)) else shape, type(value)
+    if found is not kind:
+        return f"{place} is {WORDS.get(found, 'a number')} instead of {WORDS[kind]}"
     reason = None
     if isinstance(shape, dict):
         for key, inner in shape.items():
@@ -115,5 +115,8 @@ def _plainly(value: Any, shape: Any) -> bool:
     """What nearly all values of thousands of rows are found right by, without a look inside."""
     kind = type(value)
     return (
-        kind is shape or shape is object or (type(shape) is tuple and kind in shape) or (kind is int and shape is float)
+        kind is shape
+        or shape is object
+        or (isinstance(shape, tuple) and kind in shape)
+        or (kind is int and shape is float)
     )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ ROOT = Path(__file__).parents[2]
 COMPONENTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/airflow/vars/main/components.yml").read_text())[
     "__airflow_components"
 ]
-CONTROL = ["api-server", "scheduler", "dag-processor", "triggerer"]
+CONTROL = ("api-server", "scheduler", "dag-processor", "triggerer")
 # api-server: two pools of 10 + 30; each of the others: one of 5 + 10.
 SERVER, CLIENTS = 20 + 3 * 5, 80 + 3 * 15
 
 
-def host(name: str = "a", components: list[str] = CONTROL, concurrency: int = 16, **database: Any) -> Host:
-    return Host(name, components, {"database": database}, concurrency)
+def host(name: str = "a", components: Sequence[str] = CONTROL, concurrency: int = 16, **database: Any) -> Host:
+    return Host(name, list(components), {"database": database}, concurrency)
 
 
 def planned(
