@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import ssl
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -88,7 +89,9 @@ def is_trusted_by_its_authority_alone(proxy: Proxy) -> None:
 def old() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that is what is to be refused
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
