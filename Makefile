@@ -59,6 +59,10 @@ test-long: venv ## All random sequences and bad values that the modules are trie
 	LIVE_SEQUENCES=$${LIVE_SEQUENCES:-200} LIVE_TRIALS=$${LIVE_TRIALS:-100000} \
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
 
+.PHONY: test-vms
+test-vms: venv ## CeleryExecutor on six virtual machines: restarts, faults, ports, a worker that leaves (20 minutes)
+	$(BIN)/python tests/parts.py vms
+
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog
 	$(BIN)/python tests/parts.py ruff mypy yamllint ansible-lint docs changelog
