@@ -21,6 +21,8 @@ from deployment import PLAIN, ROOT, Deployment, deploy
 COMPONENTS = ["api-server", "dag-processor", "scheduler", "triggerer"]
 # With LocalExecutor the scheduler runs DAG code.
 LIMITS = {"api-server": 1.5, "dag-processor": 2.0, "scheduler": 2.0, "triggerer": 2.0}
+# What is drawn at random is for make test-long.
+RANDOM = ("test_fuzz", "test_property", "test_property_accounts")
 SLOW = """
 import os, time
 from datetime import datetime
@@ -44,7 +46,7 @@ from airflow.sdk import DAG, task
 with DAG("sleeper", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
     @task
     def sleep():
-        time.sleep(40)
+        time.sleep(90)
     sleep()
 """
 
@@ -92,7 +94,8 @@ def test_modules(vm: Deployment, airflow: None, used: Path, monkeypatch: pytest.
     monkeypatch.setenv("AIRFLOW_TEST_SECRETS", str(used))
     run = vm.play("tests/integration/modules.yml")
     assert run.code == 0, run.failures
-    live = vm.said(["pytest", "-p", "no:cacheprovider", "--durations=10", "--color=no", "tests/live"], PLAIN)
+    where = ["tests/live", *(f"--ignore=tests/live/{name}.py" for name in RANDOM)]
+    live = vm.said(["pytest", "-p", "no:cacheprovider", "--durations=10", "--color=no", *where], PLAIN)
     print(live.out)
     assert live.code == 0
 
@@ -296,10 +299,10 @@ def test_a_restart_says_which_tasks_it_waited_for(vm: Deployment, dags: Path) ->
             time.sleep(0.5)
         run = deploy(vm, "--tags", "airflow", airflow_dags=str(dags), airflow_drain_timeout=1802)
         (result,) = [result for _task, _host, result in run.results("Run the components")]
-        assert 10 < result["drained"]["scheduler"] < 60
+        assert 10 < result["drained"]["scheduler"] < 120
         said = result["warnings"][0]
         assert "what runs tasks lets them end first" in said and "sleeper.sleep" in said
-        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline + 60:
+        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline + 180:
             time.sleep(0.5)
         assert api.get(path)["state"] == "success"
 
