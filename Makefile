@@ -55,8 +55,13 @@ test: venv ## Everything, with virtual machines
 	$(BIN)/python tests/parts.py
 
 .PHONY: test-long
-test-long: venv ## Longer tests of the modules against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
-	$(BIN)/pytest -q -p no:cacheprovider -m long tests/live
+test-long: venv ## All random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
+	LIVE_SEQUENCES=$${LIVE_SEQUENCES:-200} LIVE_TRIALS=$${LIVE_TRIALS:-100000} \
+	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
+
+.PHONY: test-vms
+test-vms: venv ## CeleryExecutor on six virtual machines: restarts, faults, ports, a worker that leaves (20 minutes)
+	$(BIN)/python tests/parts.py vms
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -28,7 +29,8 @@ class ActionModule(ActionBase):
         contract = Contract.load()
         names = dict.fromkeys([*groups.get("airflow", ()), *groups.get("airflow_removed", ())])
         given = {name: self._given(contract, name) for name in names}
-        return ansible.result(engine.declared(contract, groups, given))
+        findings = engine.declared(contract, groups, given, partial(ansible.decrypted, self._loader))
+        return ansible.result(findings)
 
     def _given(self, contract: Contract, name: str) -> engine.Given:
         """What a task on that host would see: hostvars lack the play's variables and this role's defaults."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ..filter.addresses import addresses
 from ..plugin_utils._preflight import ansible, engine
 from ..plugin_utils._preflight.contract import Contract
 from ..plugin_utils._preflight.rules.hosts import DIRECTORIES, ports
@@ -35,6 +36,7 @@ class ActionModule(ActionBase):
             "install_dir": host["airflow_install_dir"],
             "python": host["airflow_python"],
             "ports": [port for port, _what in ports(host).values()],
+            "names": sorted(set(addresses(variables["groups"]["airflow"], variables["hostvars"]).values())),
         }
         before = time.time()
         seen = self._execute_module(module_name="windward.airflow.found", module_args=arguments, task_vars=task_vars)

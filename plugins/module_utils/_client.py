@@ -21,6 +21,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from ._answers import expected, misfit
+
 VERSION = "0.1.0"
 PAGE = 100  # Airflow's own ceiling: a higher limit is cut to it without a word
 TOKEN_PATH = "/auth/token"
@@ -50,7 +52,10 @@ class Reply:
     uncertain: bool = False  # this answer, or an earlier one that was lost, does not tell what was done
 
     def json(self) -> Any:
-        return json.loads(self.body) if self.body.strip() else None
+        try:
+            return json.loads(self.body) if self.body.strip() else None
+        except RecursionError:
+            raise ValueError("too deep") from None
 
     def detail(self) -> str:
         """What the server says about an error, without the rejected input: that may be a secret."""
@@ -59,7 +64,8 @@ class Reply:
         except (ValueError, TypeError, KeyError):
             return _plain_text(self.body)
         if isinstance(detail, list):
-            return "; ".join(f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg')}" for item in detail)
+            known = [item for item in detail if misfit(item, {"loc": [object], "msg": object}) is None]
+            return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in known)
         if isinstance(detail, dict):
             return ": ".join(str(detail[word]) for word in ("reason", "message") if detail.get(word))
         return str(detail)
@@ -146,10 +152,7 @@ class Client:
         while True:
             ask = PAGE if limit is None else min(PAGE, limit - len(found))
             page = self.get(path, {**(query or {}), "limit": ask, "offset": len(found)})
-            try:
-                rows, total = page[key], page["total_entries"]
-            except (TypeError, KeyError):
-                raise AirflowApiError(f"GET {self._url(path)}: the answer is not a listing of {key}") from None
+            rows, total = page[key], page["total_entries"]
             found += rows
             if not rows or len(found) >= (total if limit is None else min(total, limit)):
                 return found
@@ -324,7 +327,7 @@ class Client:
             message = f"{asked}: {reply.detail() or reply.reason}{hint}"
             raise AirflowApiError(message, reply.status, uncertain=reply.uncertain)
         try:
-            return reply.json()
+            answer = reply.json()
         except ValueError:
             kind = reply.headers.get("Content-Type", "no content type")
             shown = _plain_text(reply.body) or "which breaks off"
@@ -332,6 +335,12 @@ class Client:
                 f"{asked}: not JSON but {kind}: {shown}; is api_url right?", reply.status,
                 uncertain=_writes(method, path),
             ) from None
+        if reason := misfit(answer, expected(method, path)):
+            # Without the status, by which another auth manager's page is known.
+            raise AirflowApiError(
+                f"{asked}: not what Airflow answers: {reason}; is api_url right?", uncertain=_writes(method, path)
+            )
+        return answer
 
     def _url(self, path: str) -> str:
         return self._origin + self._prefix + path

@@ -45,9 +45,19 @@ def runs_dags(component: str, components: dict[str, Any], executor: str) -> bool
     return components[component]["runs_dags"] or (component == "scheduler" and executor == "LocalExecutor")
 
 
+def runs_tasks(component: str, executor: str) -> bool:
+    """Tell whether a component starts tasks, which then ask the execution API; the others have one in themselves."""
+    return component == ("scheduler" if executor == "LocalExecutor" else "worker")
+
+
 def dsn(driver: str, database: dict[str, Any], password: str) -> str:
-    """Return the SQLAlchemy URL of ``database`` for psycopg2 or asyncpg, which names the TLS mode differently."""
+    """Return the SQLAlchemy URL of ``database`` for psycopg2 or asyncpg, which names the TLS mode differently.
+
+    Behind a pooler SQLAlchemy's cache of asyncpg's prepared statements is off (asyncpg's own: ``environment``).
+    """
     options = {"ssl" if driver == "asyncpg" else "sslmode": database["sslmode"]}
+    if driver == "asyncpg" and database["pooled"]:
+        options["prepared_statement_cache_size"] = "0"
     user, secret = quote(database["user"], safe=""), quote(password, safe="")
     host = "[{}]".format(database["host"]) if ":" in database["host"] else database["host"]
     return "postgresql+{}://{}:{}@{}:{}/{}?{}".format(
@@ -91,14 +101,43 @@ def settings(deployment: dict[str, Any]) -> Settings:
             "colored_console_log": False,
         },
         "fab": {"config_file": deployment["webserver_config"]},
+        # A task outlives two minutes without an api-server (docs/many-machines.md).
+        "workers": {"execution_api_retries": 40, "execution_api_retry_wait_max": 10, "max_failed_heartbeats": 20},
         "operators": {"default_queue": queues[0]},
         "usage_data_collection": {"enabled": False},
     }
+    if deployment["executor"] == "CeleryExecutor":
+        computed.update(celery(deployment))
     for section, options in deployment["config"].items():
         for option, value in options.items():
             if not is_sensitive(section, option):
                 computed.setdefault(section, {})[option] = value
     return computed
+
+
+def celery(deployment: dict[str, Any]) -> Settings:
+    """Return the settings with which Celery loses no task (docs/many-machines.md has the reason of each)."""
+    retry = {"max_retries": 100, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 1}
+    return {
+        "celery": {
+            "task_publish_max_retries": retry["max_retries"],
+            "extra_celery_config": json.dumps({"task_publish_retry_policy": retry}),
+        },
+        "celery_broker_transport_options": {
+            "visibility_timeout": max(86400, 2 * deployment["drain_timeout"]), **deployment["broker_options"],
+        },
+    }
+
+
+def command(component: str, components: dict[str, Any], deployment: dict[str, Any]) -> str:
+    """Return what the unit of a component runs, below ``airflow``."""
+    words: str = components[component]["command"]
+    if component == "worker":
+        words += " --queues {} --celery-hostname celery@{}".format(
+            ",".join(deployment["worker_queues"]), deployment["address"])
+    if component == "api-server" and deployment["proxy"]["addresses"]:
+        words += " --proxy-headers"
+    return words
 
 
 def render_cfg(shared: Settings) -> str:
@@ -133,12 +172,14 @@ def environment(
         "HOME": home,
         "PYTHONNOUSERSITE": "1",
     }
-    if deployment["database"]["ca_path"] and {"database", "results_database"} & set(granted):
-        variables["PGSSLROOTCERT"] = deployment["database"]["ca_path"]
+    if metadata["ca_path"] and {"database", "results_database"} & set(granted):
+        variables["PGSSLROOTCERT"] = metadata["ca_path"]
     if "database" in granted:
         password = secrets["database_password"]
         variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = dsn("psycopg2", metadata, password)
         variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] = dsn("asyncpg", metadata, password)
+        if metadata["pooled"]:
+            variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC"] = "windward_airflow.database.POOLED"
     if "fernet_key" in granted:
         variables["AIRFLOW__CORE__FERNET_KEY"] = secrets["fernet_key"]
     if "jwt_secret" in granted:
@@ -151,6 +192,14 @@ def environment(
         if "results_database" in granted:
             backend = dsn("psycopg2", results, secrets["results_database_password"])
             variables["AIRFLOW__CELERY__RESULT_BACKEND"] = "db+" + backend
+    if component == "api-server" and deployment["proxy"]["addresses"]:
+        # Nobody else may say for whom he asks.
+        variables["FORWARDED_ALLOW_IPS"] = ",".join(deployment["proxy"]["addresses"])
+    if deployment["proxy"]["ca"] and runs_tasks(component, deployment["executor"]):
+        # In the api-server's environment this option would be about a TLS of its own.
+        variables["AIRFLOW__API__SSL_CERT"] = deployment["proxy"]["ca_path"]
+    if component == "worker":
+        variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"] = str(deployment["worker_concurrency"])
     for section, options in components[component]["settings"].items():
         for option in options.keys() - deployment["config"].get(section, {}).keys():
             variables[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(options[option])
@@ -161,6 +210,18 @@ def environment(
                 variables[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(value)
     variables.update({name: str(value) for name, value in deployment["environment"].items()})
     return variables
+
+
+def operator_environment(
+    components: dict[str, Any], deployment: dict[str, Any], secrets: dict[str, str]
+) -> dict[str, str]:
+    """Return what the operator's commands and the play's own work run with: the keys of the control plane.
+
+    It leads straight to PostgreSQL: migrations take locks of a session, which a pooler of transactions can't keep.
+    """
+    keys = {"secrets": components["api-server"]["secrets"], "settings": {}, "runs_dags": False}
+    direct = {**deployment, "database": deployment["operator_database"]}
+    return environment("operator", {"operator": keys}, direct, secrets)
 
 
 def digest(parts: list[str], key: str) -> str:
@@ -181,24 +242,32 @@ def plan(
     """
     cfg = render_cfg(settings(deployment))
     files, units, secret_texts = [], [], {}
+    if any("jwt_secret" in components[name]["secrets"] for name in host_components):
+        path = deployment["config_dir"] + "/environment/operator"
+        files.append({"path": path, "secret": True, "mode": "0600"})
+        secret_texts[path] = _environment_file.render(operator_environment(components, deployment, secrets))
     for name in host_components:
         variables = _environment_file.render(environment(name, components, deployment, secrets))
         context = {
             "component": name,
-            "command": components[name]["command"],
+            "command": command(name, components, deployment),
             "runs_dags": runs_dags(name, components, deployment["executor"]),
             **account(name, components, deployment),
             **{key: deployment[key] for key in ("install_dir", "config_dir", "state_dir", "log_dir", "drain_timeout")},
         }
         body = render_unit({**context, "digest": ""})
-        mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"]],
+        trusted = deployment["proxy"]["ca"] if runs_tasks(name, deployment["executor"]) else ""
+        mark = digest([deployment["release"], cfg, variables, body, deployment["webserver_config_text"], trusted],
                       secrets["fernet_key"])
         environment_path = "{}/environment/{}".format(deployment["config_dir"], name)
         files.append({"path": environment_path, "secret": True, "mode": "0600"})
         secret_texts[environment_path] = variables
         files.append({"path": f"/etc/systemd/system/airflow-{name}.service", "mode": "0644",
                       "content": render_unit({**context, "digest": mark})})
-        units.append({"component": name, "digest": mark, "job": components[name]["job"]})
+        units.append({"component": name, "digest": mark, "job": components[name]["job"],
+                      "page": components[name]["page"]})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})
+    if deployment["proxy"]["ca"]:
+        files.append({"path": deployment["proxy"]["ca_path"], "content": deployment["proxy"]["ca"], "mode": "0644"})
     return {"files": files, "secrets": secret_texts, "units": units}

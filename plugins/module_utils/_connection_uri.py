@@ -19,8 +19,11 @@ class UriError(ValueError):
 
 def to_uri(connection: Mapping[str, Any]) -> str:
     """The URI that Airflow reads as this connection; an error if there is none, so that nothing is lost in silence."""
-    if not isinstance(connection.get("conn_type"), str):
+    if not isinstance(connection.get("conn_type"), str) or not connection["conn_type"]:
         raise UriError("conn_type must be given")
+    for name in ("host", "login", "password", "schema"):
+        if not isinstance(connection.get(name) or "", str):
+            raise UriError(f"{name} must be a text: quote it")
     wanted = _normal(connection)
     uri = _build(wanted)
     found = _normal(from_uri(uri))

@@ -90,28 +90,40 @@ def declares_secrets(kind: Kind, element: Mapping[str, Any]) -> bool:
 
 def work(kind: Kind, elements: Iterable[Mapping[str, Any]], rows: Mapping[str, Any], known: Fingerprints) -> Work:
     """What makes the rows what the elements declare; pure but for what `known` reads."""
-    steps, wrong, seen = [], [], set()
+    elements, steps, wrong, seen = list(elements), [], [], set()
+    known.asked = {element[kind.key] for element in elements}
     for element in elements:
         name = element[kind.key]
-        reason = "is declared twice" if name in seen else kind.wrong(element)
-        seen.add(name)
-        if not reason:
-            steps.append(step(kind, name, element, rows.get(name), known))
+        try:
+            if name in seen:
+                raise ValueError("is declared twice")
+            wanted = kind.checked(element)
+        except ValueError as exc:
+            reason: str | None = str(exc)
+        else:
+            steps.append(step(kind, name, element, wanted, rows.get(name), known))
             reason = _refused(kind, steps[-1])
+        seen.add(name)
         if reason:
             wrong.append(f"{kind.kind} {name}: {reason}")
     if wrong:
         raise AirflowApiError("\n".join(wrong))
+    if kind.masked and any(one.plan.action != "none" for one in steps):
+        known.ready()
     return Work(kind, known, steps)
 
 
 def step(
-    kind: Kind, name: str, element: Mapping[str, Any], row: Mapping[str, Any] | None, known: Fingerprints
+    kind: Kind,
+    name: str,
+    element: Mapping[str, Any],
+    wanted: dict[str, Any],
+    row: Mapping[str, Any] | None,
+    known: Fingerprints,
 ) -> Step:
     decoded = None if row is None else kind.decode(row)
     current = None if decoded is None else {key: decoded.get(key) for key in kind.fields}
-    wanted, rest = kind.wanted(element), {}
-    declared = wanted.get("extra")
+    declared, rest = wanted.get("extra"), {}
     if current and declared is not None and element.get("extra_mode") == "merge" and not element.get("uri"):
         rest = {key: value for key, value in (current["extra"] or {}).items() if key not in declared}
 

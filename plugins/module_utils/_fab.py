@@ -17,8 +17,10 @@ from ._resource import Change, Object, Plan, Resource
 
 USERS, ROLES = "/auth/fab/v1/users", "/auth/fab/v1/roles"
 USER_FIELDS = ("email", "first_name", "last_name")
-# FAB answers a longer text with 500.
-LONGEST = {"username": 512, "email": 512, "first_name": 256, "last_name": 256, "name": 64}
+# FAB answers a longer text with 500, and knows no longer permission.
+LONGEST = {
+    "username": 512, "email": 512, "first_name": 256, "last_name": 256, "name": 64, "resource": 250, "actions": 100,
+}  # fmt: skip
 
 
 @contextmanager

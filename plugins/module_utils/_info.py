@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._client import AirflowApiError, Client, segment
-from ._masks import masked, masked_text
+from ._masks import extra_of, masked, masked_text
 from ._module import CONNECTION, run
 
 Object = Mapping[str, Any]
@@ -22,8 +21,7 @@ LONGEST = 2000  # of what becomes a part of a URL; no name of Airflow's has more
 def connection_row(found: Object) -> dict[str, Any]:
     """A connection without its secrets; `extra` as a dictionary."""
     row = {name: value for name, value in found.items() if name not in ("password", "extra")}
-    extra = json.loads(found["extra"]) if found.get("extra") else {}
-    return {**row, "has_password": bool(found.get("password")), "extra": masked(extra)}
+    return {**row, "has_password": bool(found.get("password")), "extra": masked(extra_of(found))}
 
 
 def variable_row(found: Object) -> dict[str, Any]:
@@ -63,12 +61,20 @@ class Listing:
             try:
                 found = client.pages(path, self.rows, query, params["limit"])
             except AirflowApiError as exc:
-                if exc.status not in (400, 422):
+                if exc.status in (400, 422):
+                    named = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
+                else:  # nothing is there under what the path is made of
+                    named = [option for option in params if exc.status == 404 and f"{{{option}}}" in self.path]
+                if not named:
                     raise
-                filters = [option for option in (*self.filters, "order_by") if params[option] not in (None, [])]
-                raise AirflowApiError(f"{exc} ({', '.join(filters)})", exc.status) from exc
+                raise AirflowApiError(f"{exc} ({', '.join(named)})", exc.status) from exc
         else:
-            one = client.find(f"{path}/{segment(name)}")
+            try:
+                one = client.find(f"{path}/{segment(name)}")
+            except AirflowApiError as exc:
+                if exc.status != 404 or "/" not in name:
+                    raise
+                one = None  # Airflow gives no object such a name, so it has no route to it
             found = [] if one is None else [one]
         return {"changed": False, self.rows: [self.shape(row) for row in found]}
 

@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._client import AirflowApiError, Client
 from ._connection_uri import FIELDS as FROM_URI
 from ._connection_uri import from_uri
-from ._masks import MASK, leaves, masked, sensitive, texts
+from ._masks import MASK, Number, extra_of, masked, sensitive, texts
 from ._resource import Object, Plan, Resource
 from ._secrets import RESERVED
 
@@ -50,10 +50,11 @@ class Kind(Resource):
         fields = self.declare(element)
         wanted = {name: fields.get(name) for name in self.fields}
         for name, value in wanted.items():
-            if any(leaf == MASK for _path, leaf in leaves(value)) or MASK in _items(value):
-                raise ValueError(f"{name} is or holds {MASK}, which is what Airflow shows instead of a secret")
-            if any("\0" in text for text in texts(value)):
-                raise ValueError(f"{name} holds a NUL character, which no database keeps")
+            for text in texts(value):
+                if text == MASK:
+                    raise ValueError(f"{name} is or holds {MASK}, which is what Airflow shows instead of a secret")
+                if "\0" in text:
+                    raise ValueError(f"{name} holds a NUL character, which no database keeps")
         return wanted
 
     def manage(self, module: AnsibleModule, client: Client) -> dict[str, Any]:
@@ -63,23 +64,27 @@ class Kind(Resource):
 
     def wrong(self, element: Object) -> str | None:
         """What can be said against an element before anybody asked Airflow."""
-        name, state = element[self.key], element.get("state") or "present"
         try:
-            wanted = self.wanted(element)
+            self.checked(element)
         except ValueError as exc:
             return str(exc)
+        return None
+
+    def checked(self, element: Object) -> dict[str, Any]:
+        """The fields that an element declares, if nothing can be said against it."""
+        name, wanted = element[self.key], self.wanted(element)
         if name.startswith(RESERVED):
-            return f"names that begin with {RESERVED} are the collection's own"
+            raise ValueError(f"names that begin with {RESERVED} are the collection's own")
         # What is there already is unknown here, so ask as for one that is to go, or that comes new.
         after = {**self.defaults, **{k: v for k, v in wanted.items() if v is not None}}
         fields = tuple(name for name, value in wanted.items() if value is not None)
-        if state == "absent":
-            return self.refuse(name, Plan("delete", dict.fromkeys(self.fields), {}))
-        return self.refuse(name, Plan("update", {}, {**dict.fromkeys(self.fields), **after}, fields))
-
-
-def _items(value: Any) -> list[Any]:
-    return [item for _path, leaf in leaves(value) if isinstance(leaf, (list, tuple)) for item in texts(leaf)]
+        if element.get("state") == "absent":
+            reason = self.refuse(name, Plan("delete", dict.fromkeys(self.fields), {}))
+        else:
+            reason = self.refuse(name, Plan("update", {}, {**dict.fromkeys(self.fields), **after}, fields))
+        if reason:
+            raise ValueError(reason)
+        return wanted
 
 
 # -- pools -------------------------------------------------------------------------------------------------------------
@@ -141,11 +146,7 @@ def declare_connection(element: Object) -> dict[str, Any]:
 
 
 def decode_connection(row: Object) -> dict[str, Any]:
-    try:
-        extra = json.loads(row.get("extra") or "{}")
-    except ValueError:
-        extra = {}
-    extra = extra if isinstance(extra, dict) else {}
+    extra = extra_of(row)
     return {**{name: row.get(name) or empty for name, empty in EMPTY.items()}, "conn_type": row["conn_type"],
             "extra": extra, "team_name": row.get("team_name") or ""}  # fmt: skip
 
@@ -205,12 +206,17 @@ CONNECTION = Kind(
 # -- variables ---------------------------------------------------------------------------------------------------------
 
 
+MAY_BE_JSON = {*'"-0123456789[{tfnNI \t\r\n'}
+
+
 def content(value: Any) -> Any:
     """What a variable's text stands for: Airflow's answer spells JSON anew, so two spellings are one value."""
     if not isinstance(value, str):
         return json.loads(json.dumps(value))
+    if value[:1] not in MAY_BE_JSON:  # an exception for each of thousands of plain texts takes time
+        return value
     try:
-        parsed = json.loads(value)
+        parsed = json.loads(value, parse_float=Number)
     except ValueError:
         return value
     # "x" in quotes is another text than x, and null is a value.
@@ -282,7 +288,7 @@ VARIABLE = Kind(
         "state": STATE,
     },
     declare=declare_variable,
-    decode=lambda row: {"value": content(row["value"] or ""), "description": row.get("description") or ""},
+    decode=lambda row: {"value": content(row.get("value") or ""), "description": row.get("description") or ""},
     encode=encode_variable,
     hides=hides_variable,
     masked=True,

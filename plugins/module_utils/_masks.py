@@ -42,21 +42,61 @@ def masked_text(text: str | None, name: str | None = None) -> str | None:
     return text if shown == value else json.dumps(shown)
 
 
+def extra_of(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """A connection's extra as the API gives it; nothing for what is no JSON object, which no API can have written."""
+    try:
+        extra = json.loads(connection.get("extra") or "{}")
+    except ValueError:
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
+class Number(float):
+    """A number of JSON that knows how it was spelled, which may say more than a float holds: 3.10, 8e1234567890."""
+
+    def __new__(cls, text: str) -> Number:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    @property
+    def exact(self) -> bool:
+        return repr(float(self)) == self.text
+
+
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value in nested dictionaries that is none itself, with the keys that lead to it."""
-    if isinstance(value, Mapping) and value:
+    if value and isinstance(value, (dict, Mapping)):  # a plain dictionary is known as such ten times faster
         for key, element in value.items():
             yield from leaves(element, (*path, key))
     else:
         yield path, value
 
 
+def numbers(value: Any) -> Iterator[Number]:
+    """Every number anywhere in a value that knows its spelling."""
+    if isinstance(value, Number):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for element in value:
+            yield from numbers(element)
+    elif isinstance(value, (dict, Mapping)):
+        for element in value.values():
+            yield from numbers(element)
+
+
 def texts(value: Any) -> Iterator[str]:
     """Every text anywhere in a value."""
     if isinstance(value, str):
         yield value
-    for element in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
-        yield from texts(element)
+    elif isinstance(value, (list, tuple)):
+        for element in value:
+            yield from texts(element)
+    elif isinstance(value, (dict, Mapping)):
+        for element in value.values():
+            yield from texts(element)
 
 
 def without(value: Any, secrets: Mapping[int, set[str]]) -> Any:

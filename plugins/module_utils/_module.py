@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -99,17 +100,26 @@ def run(
     module.exit_json(**result)
 
 
-def unsendable(value: Any, where: str = "it") -> str | None:
-    """What no Airflow takes, wherever in an option it is."""
+def unsendable(value: Any) -> str | None:
+    """What no Airflow takes, wherever in an option it is. All of it is looked at in one piece first: it may be long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        text.encode()
+    except (TypeError, ValueError):
+        return _unsendable(value)
+    return _unsendable(value) if "\\u0000" in text else None
+
+
+def _unsendable(value: Any, where: str = "") -> str | None:
     if isinstance(value, Mapping):
-        reasons = [unsendable(one, str(key)) for key, one in value.items()]
-        return next((reason for reason in reasons if reason), None) or unsendable([*value])
+        reasons = [_unsendable(one, f"{where}.{key}".strip(".\0")) for key, one in value.items()]
+        return next((reason for reason in reasons if reason), None) or _unsendable([*value], where)
     if isinstance(value, (list, tuple)):
-        return next((reason for reason in (unsendable(one, where) for one in value) if reason), None)
+        return next((reason for reason in (_unsendable(one, where) for one in value) if reason), None)
     if isinstance(value, str) and "\0" in value:
-        return f"NUL in {where}"
+        return f"NUL in {where or 'it'}"
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        return f"bytes in {where} that are no UTF-8"
+        return f"bytes in {where or 'it'} that are no UTF-8"
     return None
 
 

@@ -40,18 +40,10 @@ class ReleaseError(Exception):
     """A program in the release's interpreter failed; the message is the end of what it said."""
 
 
-def environment(config_dir: str, component: str) -> dict[str, str]:
-    """Return the environment that systemd gives to ``component``."""
+def environment(config_dir: str, component: str = "operator") -> dict[str, str]:
+    """Return the environment that systemd gives to ``component``, or the operator's: hosts with the keys have it."""
     with open(os.path.join(config_dir, "environment", component), encoding="utf-8") as stream:
         return _environment_file.parse(stream.read())
-
-
-def control_environment(config_dir: str) -> dict[str, str]:
-    """Return the environment of this host's api-server, else of its scheduler: both hold the deployment's keys."""
-    try:
-        return environment(config_dir, "api-server")
-    except FileNotFoundError:
-        return environment(config_dir, "scheduler")
 
 
 def run(program: str, release: str, user: str, variables: dict[str, str], request: Any, timeout: int = 600) -> Any:

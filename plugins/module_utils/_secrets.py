@@ -7,7 +7,6 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import uuid
@@ -17,12 +16,13 @@ from functools import cached_property
 from typing import Any
 
 from ._client import PAGE, AirflowApiError, Client
-from ._masks import MASK, Path, leaves, sensitive, texts
+from ._masks import MASK, Path, leaves, numbers, sensitive, texts
 
 VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
 RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
+_spell = json.JSONEncoder(sort_keys=True).encode  # one for all: to make one takes longer than to use it
 READS = ("_get", "_list", "_export", "_test", "test_connection")
 
 
@@ -36,7 +36,7 @@ def compare(current: Any, wanted: Any) -> bool | None:
         return _all(compare(one, other) for one, other in zip(current, wanted))
     if isinstance(current, Mapping) and isinstance(wanted, Mapping):
         return current.keys() == wanted.keys() and _all(compare(current[key], wanted[key]) for key in wanted)
-    if isinstance(current, bool) != isinstance(wanted, bool):
+    if isinstance(current, bool) != isinstance(wanted, bool) or isinstance(current, float) != isinstance(wanted, float):
         return False
     return bool(current == wanted or repr(current) == repr(wanted))
 
@@ -78,7 +78,7 @@ def pack(content: Any) -> str:
     return "v1 " + " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
-def unpack(text: str) -> Any:
+def unpack(text: str | None) -> Any:
     """None for what can't be read, as if nothing had been kept: the worst that follows is one more write."""
     _version, _space, rest = (text or "").partition(" ")
     try:
@@ -112,16 +112,27 @@ def _entry(event: Mapping[str, Any]) -> dict[str, Any]:
     return {"event": event["event_log_id"], "when": event["when"], "who": event["owner"]}
 
 
+def _spellings(leaf: Any) -> list[str]:
+    """What tells numbers apart that are the same to a float; nothing for other values."""
+    return [number.text for number in numbers(leaf) if not number.exact]
+
+
 class Fingerprints:
     """Answers whether a value is the wanted one. Reads what it needs for that when it is first needed."""
 
     def __init__(self, client: Client, kind: str, key: str | None, policy: str | None) -> None:
         self._client, self._kind, self._key, self._policy = client, kind, (key or "").encode(), policy
         self.prefix = f"{RESERVED}{kind}s_"
+        self.asked: set[str] = set()  # the names that it may be asked about
         self.warnings: set[str] = set()
         self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
         self.verified: set[str] = set()
         self._own: set[int] = set()
+
+    def ready(self) -> None:
+        """Read what is kept, if there is a key: who may not read it is to know before anything is written."""
+        if self._key:
+            self.entries  # noqa: B018
 
     def same(self, name: str, path: Path, current: Any, wanted: Any) -> bool:
         if isinstance(current, Mapping) and isinstance(wanted, Mapping):
@@ -129,6 +140,8 @@ class Fingerprints:
             verdicts = [self.same(name, (*path, k), current[k], wanted[k]) for k in wanted if k in current]
             return current.keys() == wanted.keys() and all(verdicts)
         verdict = compare(current, wanted)
+        if verdict and self._key and not all(number.exact for number in numbers(wanted)):
+            verdict = None  # Airflow's answer spells numbers anew: what was written can't be seen in it
         return self._unseen(name, path, wanted) if verdict is None else verdict
 
     def _unseen(self, name: str, path: Path, wanted: Any) -> bool:
@@ -144,7 +157,9 @@ class Fingerprints:
                 )
             return True
         entry = self.entries.get(name)
-        if not entry or not self._macs(name, wanted, path).items() <= entry["macs"].items():
+        if not entry or entry["key"] != self._mark:
+            return False
+        if not self._macs(name, wanted, path).items() <= entry["macs"].items():
             return False
         if self._edited(name, entry):
             return False
@@ -154,14 +169,19 @@ class Fingerprints:
     def _macs(self, name: str, value: Any, path: Path = ()) -> dict[str, str]:
         """The fingerprint of every leaf, under a label that doesn't tell the leaf's place either."""
         return {
-            self._mac(4, name, (*path, *more)): self._mac(12, name, (*path, *more), leaf)
+            self._mac(4, name, (*path, *more)): self._mac(12, name, (*path, *more), leaf, *_spellings(leaf))
             for more, leaf in leaves(value)
             if (*path, *more) not in self.kept.get(name, ())
         }
 
+    @cached_property
+    def _mark(self) -> str:
+        """By which a key knows what it made: what another one made says nothing to it, and is not carried on."""
+        return self._mac(8, "key")
+
     def _mac(self, length: int, *message: Any) -> str:
-        text = json.dumps([self._kind, *message], sort_keys=True).encode()
-        return base64.b64encode(hmac.new(self._key, text, hashlib.sha256).digest()).decode()[:length]
+        text = _spell([self._kind, *message]).encode()
+        return base64.b64encode(hmac.digest(self._key, text, "sha256")).decode()[:length]
 
     @cached_property
     def entries(self) -> dict[str, Any]:
@@ -169,20 +189,25 @@ class Fingerprints:
 
     def _read(self) -> tuple[dict[str, Any], list[str]]:
         """What is kept of each object, the latest if it is more than one thing, and in which variables."""
-        rows = self._client.pages(VARIABLES, "variables", {"variable_key_pattern": self.prefix, "order_by": "key"})
-        kept = {row["key"]: unpack(row["value"]) for row in rows if row["key"].startswith(self.prefix)}
+        try:
+            rows = self._client.pages(VARIABLES, "variables", {"variable_key_pattern": self.prefix, "order_by": "key"})
+        except AirflowApiError as exc:
+            hint = f" (fingerprint_key: fingerprints are kept in variables {self.prefix}*)" if exc.status == 403 else ""
+            raise AirflowApiError(f"{exc}{hint}", exc.status) from exc
+        kept = {row["key"]: unpack(row.get("value")) for row in rows if row["key"].startswith(self.prefix)}
         entries: dict[str, Any] = {}
         for objects in kept.values():
             for name, entry in objects.items() if isinstance(objects, dict) else ():
-                whole = isinstance(entry, dict) and {*UNSEEN, "macs"} <= entry.keys()
+                whole = isinstance(entry, dict) and {*UNSEEN, "macs", "key"} <= entry.keys()
                 if whole and entry["event"] >= entries.get(name, UNSEEN)["event"]:
                     entries[name] = entry
         return entries, list(kept)
 
     @cached_property
     def _events(self) -> list[dict[str, Any]]:
-        """The audit log since the oldest of our writes. That one itself isn't in it: `after` excludes its moment."""
-        oldest = min(entry["when"] for entry in self.entries.values())
+        """The audit log since the oldest of our writes of what is asked for. That one itself isn't in it: `after`
+        excludes its moment."""
+        oldest = min(self.entries[name]["when"] for name in self.asked & self.entries.keys())
         query = {"event_pattern": self._kind, "after": oldest, "order_by": "event_log_id"}
         try:
             return self._client.pages(LOG, "event_logs", query)
@@ -220,7 +245,8 @@ class Fingerprints:
         for mark, objects in writes.items():
             event = next((entry for text, entry in events if mark in text), UNSEEN)
             own = self._after(event) if one_by_one else dict.fromkeys(objects, event)
-            new.update({n: {**own.get(n, UNSEEN), "macs": self._macs(n, wanted)} for n, wanted in objects.items()})
+            new.update({n: {**own.get(n, UNSEEN), "key": self._mark, "macs": self._macs(n, wanted)}
+                        for n, wanted in objects.items()})
         if "_events" in self.__dict__ and self._events:
             seen = {"event": self._events[-1]["event_log_id"], "when": self._events[-1]["when"]}
             new.update({name: {**self.entries[name], **seen} for name in self.verified - new.keys() - deleted})
@@ -233,7 +259,8 @@ class Fingerprints:
 
     def _keep_the_rest(self, new: dict[str, Any]) -> None:
         """What an earlier task wrote of other fields still holds, unless somebody touched the object meanwhile."""
-        old = {n: self.entries[n] for n in new if n in self.entries and self.entries[n]["macs"].keys() - new[n]["macs"]}
+        mine = {name: entry for name, entry in self.entries.items() if entry["key"] == self._mark}
+        old = {name: mine[name] for name in new if name in mine and mine[name]["macs"].keys() - new[name]["macs"]}
         if not old:
             return
         self._own = {entry["event"] for entry in new.values()}
@@ -277,5 +304,6 @@ class Fingerprints:
             {"action": "delete", "action_on_non_existence": "skip", "entities": instead_of},
         ]
         answer = self._client.request("PATCH", VARIABLES, body={"actions": actions})
-        if answer["create"]["errors"]:
-            raise AirflowApiError(f"variable {entity['key']}: {answer['create']['errors'][0].get('error')}")
+        errors = (answer.get("create") or {"errors": [{"error": "nothing was created"}]}).get("errors")
+        if errors:
+            raise AirflowApiError(f"variable {entity['key']}: {errors[0].get('error')}")

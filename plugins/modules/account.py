@@ -13,7 +13,7 @@ description:
   - Makes users of the FAB auth manager with the release's own code, in the metadata database.
   - An account that is there is left as it is. Its password is never changed.
   - Passwords reach Airflow by a pipe, never on a command line.
-  - Uses the environment of the api-server.
+  - Uses the environment of the operator, which hosts with an api-server or a scheduler have.
 extends_documentation_fragment:
   - windward.airflow.release
 options:
@@ -116,7 +116,7 @@ def main() -> None:
     if module.check_mode and not os.path.exists(os.path.join(release, "release.json")):
         module.exit_json(changed=True, created=names)
     try:
-        variables = _release.environment(module.params["config_dir"], "api-server")
+        variables = _release.environment(module.params["config_dir"])
         present = _release.query("SELECT username FROM ab_user WHERE username = ANY(%s)", [names],
                                  release, user, variables)
         missing = [wanted for wanted in accounts if [wanted["username"]] not in present]

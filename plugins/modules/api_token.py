@@ -10,7 +10,7 @@ short_description: Mint a short-lived API token from the deployment's own key
 version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
-  - Signs a token for an account of the FAB auth manager with the JWT secret of this host's api-server. No password is
+  - Signs a token for an account of the FAB auth manager with the JWT secret that this host holds. No password is
     needed, so it keeps working when a person changes one, and when log-in moves to LDAP or OAuth.
   - The result holds the token, so a task that uses this module needs C(no_log=true).
 extends_documentation_fragment:
@@ -103,7 +103,7 @@ def main() -> None:
     )
     release = module.params["release"]
     try:
-        variables = _release.environment(module.params["config_dir"], "api-server")
+        variables = _release.environment(module.params["config_dir"])
     except FileNotFoundError as error:
         module.exit_json(changed=False, available=False, msg=str(error))
     if not os.path.exists(os.path.join(release, "release.json")):

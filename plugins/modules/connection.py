@@ -163,7 +163,8 @@ def manage(module: Module, client: Client) -> dict[str, Any]:
     if not module.params["test"] or module.check_mode or step.plan.action not in ("create", "update"):
         return result
     # What was not declared and is masked goes as a mask, which Airflow replaces by what it holds.
-    fields = {name: value for name, value in step.plan.after.items() if value}
+    after = {**step.plan.after, "extra": {**step.rest, **(step.plan.after["extra"] or {})}}
+    fields = {name: value for name, value in after.items() if value}
     body = {"connection_id": step.name, **CONNECTION.encode(fields, step.element)}
     try:
         answer = client.request("POST", "/api/v2/connections/test", body=body)

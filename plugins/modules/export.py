@@ -92,12 +92,14 @@ content:
         slots: 8
         include_deferred: false
 vault_content:
-  description: A vars file with an empty text for each secret.
+  description:
+    - A vars file with a line for each secret, commented out. One that is not filled in stays undefined, and so stops
+      a play instead of emptying what is there.
   returned: success
   type: str
   sample: |
     ---
-    vault_airflow_connection_sales_db_password: ""
+    # vault_airflow_connection_sales_db_password:
 secrets:
   description: What each of the variables in RV(vault_content) stands for.
   returned: success
@@ -208,7 +210,7 @@ def export(module: AnsibleModule, client: Client) -> dict[str, Any]:
     if "pools" in rows:
         declared["airflow_pools"] = [pool(row) for row in rows["pools"]]
     found = list(secrets.found.values())
-    vault = document(dict.fromkeys(secrets.found, "")) if found else "---\n"
+    vault = "---\n" + "".join(f"# {name}:\n" for name in secrets.found)
     return {"changed": False, "content": document(declared), "vault_content": vault, "secrets": found}
 
 

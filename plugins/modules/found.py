@@ -30,6 +30,11 @@ options:
     type: list
     elements: int
     default: []
+  names:
+    description: Names and addresses of hosts that are resolved as this host does it.
+    type: list
+    elements: str
+    default: []
 attributes:
   action:
     support: full
@@ -63,10 +68,12 @@ found:
     systemd: {version: "252", running: true}
     memory_mb: 3924
     cpus: 2
+    ipv6: true
     disks:
       /opt/airflow: {device: "2049", free_mb: 18321}
     ports:
       "8080": {process: nginx, pid: 512, unit: nginx.service}
+    resolved: {db.example.org: [10.0.0.7]}
     release: {path: /opt/airflow/releases/3.3.2-0f3a, airflow: 3.3.2}
     postgresql: [15/main]
     packages: [ca-certificates, python3-venv]
@@ -84,6 +91,7 @@ import os
 import platform
 import pwd
 import re
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -150,6 +158,14 @@ def process(pid: int) -> dict[str, Any]:
     return {"process": name, "pid": pid, "unit": units[0] if units else ""}
 
 
+def resolved(name: str) -> list[str]:
+    """The addresses of a name; none when it is unknown here."""
+    try:
+        return sorted({str(answer[4][0]) for answer in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+    except (OSError, UnicodeError):
+        return []
+
+
 def release(install_dir: str) -> dict[str, str]:
     """The release that `current` points at, with what it says of itself."""
     path = Path(install_dir, "current")
@@ -199,6 +215,7 @@ def main() -> None:
             "install_dir": {"type": "path"},
             "python": {"type": "path"},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -213,8 +230,10 @@ def main() -> None:
             "systemd": {"version": systemd(module), "running": Path("/run/systemd/system").is_dir()},
             "memory_mb": int(memory[1]) // 1024 if memory else 0,
             "cpus": len(os.sched_getaffinity(0)),
+            "ipv6": bool(read("/proc/net/if_inet6")),
             "disks": {directory: disk(directory) for directory in given["directories"]},
             "ports": listeners(given["ports"]),
+            "resolved": {name: resolved(name) for name in given["names"]},
             "release": release(given["install_dir"]) if given["install_dir"] else {},
             "postgresql": sorted("/".join(path.parts[-2:]) for path in Path("/etc/postgresql").glob("*/*")),
             "packages": packages(),

@@ -138,7 +138,7 @@ def look(client: Client, newer_than: datetime | None) -> tuple[dict[str, Compone
         return survey(reply, newer_than), version
     except AirflowApiError as exc:
         return {"api-server": {"status": "unhealthy", "reason": str(exc)}}, None
-    except (AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return {"api-server": {"status": "unhealthy", "reason": "this is not the API of Airflow 3"}}, None
 
 

@@ -13,7 +13,8 @@ description:
   - Compares the migration heads of the database (Airflow's own and those of the FAB provider) with those of the release
     and migrates when they differ, with the release's own code.
   - A database that a newer release migrated is refused.
-  - Uses the environment of the api-server, else that of the scheduler.
+  - Uses the environment of the operator, which hosts with an api-server or a scheduler have. It leads straight to
+    PostgreSQL.
 extends_documentation_fragment:
   - windward.airflow.release
 options:
@@ -97,7 +98,7 @@ def main() -> None:
     config_dir = module.params["config_dir"]
     try:
         wanted = _release.wanted_heads(release)
-        variables = _release.control_environment(config_dir)
+        variables = _release.environment(config_dir)
     except FileNotFoundError as error:
         if module.params["state"] == "absent":
             module.exit_json(changed=False, heads={}, msg=f"Nothing can be dropped: {error}")

@@ -13,7 +13,8 @@ description:
   - Reads migration heads and import errors from the metadata database with the release's driver, so it also tells about
     a deployment whose api-server is down.
   - A database that can't be read is an answer, not an error.
-  - Uses the environment of the api-server, else that of the scheduler.
+  - Uses the environment of the operator, which hosts with an api-server or a scheduler have. It leads straight to
+    PostgreSQL.
 extends_documentation_fragment:
   - windward.airflow.release
 attributes:
@@ -64,6 +65,40 @@ import_errors:
     message:
       description: Last line of the error.
       type: str
+jobs:
+  description: Airflow's running jobs, of which each scheduler, DAG processor and triggerer has one.
+  type: list
+  elements: dict
+  returned: when it answered
+  contains:
+    type:
+      description: The kind of job.
+      type: str
+    hostname:
+      description: Address of its host.
+      type: str
+    age:
+      description: Seconds since its last heartbeat.
+      type: float
+  sample:
+    - {type: SchedulerJob, hostname: 10.0.0.5, age: 3.2}
+pools:
+  description: Airflow's pools.
+  type: list
+  elements: dict
+  returned: when it answered
+  contains:
+    name:
+      description: Name of the pool.
+      type: str
+    slots:
+      description: Its slots, -1 for any number.
+      type: int
+    used:
+      description: Slots that queued and running tasks take.
+      type: int
+  sample:
+    - {name: default_pool, slots: 128, used: 4}
 """
 
 import os
@@ -71,6 +106,16 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _release
+
+ERRORS = "SELECT bundle_name, filename, stacktrace FROM import_error ORDER BY 1, 2"
+# An older heartbeat is that of a job whose end nobody wrote down.
+JOBS = """
+SELECT job_type, hostname, extract(epoch FROM now() - latest_heartbeat)::float FROM job
+WHERE state = 'running' AND latest_heartbeat > now() - interval '1 day' ORDER BY latest_heartbeat"""
+POOLS = """
+SELECT pool, slots, (SELECT coalesce(sum(pool_slots), 0)::int FROM task_instance
+                     WHERE task_instance.pool = slot_pool.pool AND state IN ('queued', 'running'))
+FROM slot_pool ORDER BY pool"""
 
 
 def sentence(said: str) -> str:
@@ -86,16 +131,18 @@ def main() -> None:
     )
     release, user = os.path.realpath(module.params["release"]), module.params["user"]
     try:
-        variables = _release.control_environment(module.params["config_dir"])
+        variables = _release.environment(module.params["config_dir"])
         wanted, found = _release.wanted_heads(release), _release.heads(release, user, variables)
-        errors = _release.query("SELECT bundle_name, filename, stacktrace FROM import_error ORDER BY 1, 2", [],
-                                release, user, variables) if found else []
+        errors, jobs, pools = ([_release.query(sql, [], release, user, variables) for sql in (ERRORS, JOBS, POOLS)]
+                               if found else ([], [], []))
     except (_release.ReleaseError, FileNotFoundError, KeyError) as error:
         module.exit_json(changed=False, available=False, reason=sentence(str(error)))
     module.exit_json(
         changed=False, available=True, heads=found, wanted_heads=wanted,
         import_errors=[{"bundle": bundle, "filename": filename, "message": (text or "").strip().split("\n")[-1]}
-                       for bundle, filename, text in errors])
+                       for bundle, filename, text in errors],
+        jobs=[{"type": kind, "hostname": hostname, "age": round(age, 1)} for kind, hostname, age in jobs],
+        pools=[{"name": name, "slots": slots, "used": used} for name, slots, used in pools])
 
 
 if __name__ == "__main__":

@@ -139,12 +139,21 @@ ROLE = FabResource(
 
 def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     name, permissions = module.params["name"], module.params["permissions"]
+    for resource, action in pairs_of(permissions or ()):
+        if reason := unusable("resource", resource) or unusable("actions", action):
+            raise AirflowApiError(f"permissions: {reason}")
     found = find(client, ROLES, "name", name)
     current = None if found is None else {"permissions": role_row(found)["permissions"]}
     more = [] if name in OWN else UNASKED
     keep = permissions is None and current is not None
     wanted = None if keep else grouped(pairs_of([*(permissions or ()), *more]))
-    result = ROLE.settle(module, client, name, current, {"permissions": wanted})
+    try:
+        result = ROLE.settle(module, client, name, current, {"permissions": wanted})
+    except AirflowApiError as exc:
+        if exc.status != 400:
+            raise
+        # Only FAB knows which there are, and says which it doesn't know.
+        raise AirflowApiError(f"{exc} (permissions: resource, actions)", 400, exc.result) from exc
     fewer = wanted is not None and current and set(pairs_of(current["permissions"])) - set(pairs_of(wanted))
     if fewer and not module.check_mode and not has(client, name, wanted):
         raise AirflowApiError(

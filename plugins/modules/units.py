@@ -38,6 +38,12 @@ options:
         description: Airflow's type of the component's job, whose heartbeat is waited for. Empty means none.
         type: str
         default: ""
+      page:
+        description:
+          - Path below O(host_url) that answers when the component is healthy. Empty means none.
+          - A component with neither job nor page must live on for five seconds.
+        type: str
+        default: ""
   absent:
     description: Components that this host does not run (any more). Their units are stopped and removed.
     type: list
@@ -51,7 +57,10 @@ options:
     description: Name under which the jobs of this host are found in Airflow. Required when there are O(units).
     type: str
   api_url:
-    description: URL of the API. Required when there are O(units).
+    description: URL of the API, which tells of jobs. Required when there are O(units).
+    type: str
+  host_url:
+    description: URL of this host's own api-server. Required when one of O(units) has a page.
     type: str
   api_token:
     description: A token for the API.
@@ -134,6 +143,7 @@ def drained_warning(drained: dict[str, float], tasks: list[str]) -> str:
 
 
 DEATHS = 3  # that are borne in a start: a database may still be on its way up
+LIFE = 5  # seconds that a component lives on which nothing can be asked about
 MOMENT = 10  # seconds in which a component without tasks stops
 JOURNAL = "systemd-journald@airflow.service"
 JOURNAL_CONFIG = "/etc/systemd/journald@airflow.conf"
@@ -145,6 +155,7 @@ class Units:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.client = Client(module.params["api_url"], token=module.params["api_token"], timeout=5, retry_timeout=0)
+        self.own = Client(module.params["host_url"] or module.params["api_url"], timeout=5, retry_timeout=0)
         self.started: dict[str, datetime.datetime] = {}
         self.seconds: dict[str, float] = {}
         self.drained: dict[str, float] = {}
@@ -182,6 +193,10 @@ class Units:
         if took > MOMENT:
             self.drained.update({unit["component"]: round(took, 1) for unit in units})
 
+    def is_active(self, unit: Unit) -> bool:
+        name = unit_name(unit["component"])
+        return self.states([name])[name]["ActiveState"] == "active"
+
     def running_tasks(self) -> list[str]:
         """Return the tasks that run now, or nothing when the API can't tell."""
         try:
@@ -194,9 +209,12 @@ class Units:
         """Tell whether the component shows a sign of life that is newer than its restart."""
         started = self.started[unit["component"]]
         try:
-            if not unit["job"]:
-                self.client.open("/api/v2/monitor/health")
+            if unit["page"]:
+                self.own.open(unit["page"])
                 return True
+            if not unit["job"]:
+                lived = datetime.datetime.now(datetime.timezone.utc) - started
+                return lived.total_seconds() > LIFE and self.is_active(unit)
             jobs = self.client.get("/api/v2/jobs", {
                 "job_type": unit["job"], "hostname": self.module.params["hostname"], "job_state": "running",
                 "start_date_gte": started.isoformat(), "limit": 1})
@@ -268,6 +286,7 @@ def main() -> None:
         "component": {"type": "str", "required": True},
         "digest": {"type": "str", "required": True},
         "job": {"type": "str", "default": ""},
+        "page": {"type": "str", "default": ""},
     }
     module = AnsibleModule(
         argument_spec={
@@ -276,6 +295,7 @@ def main() -> None:
             "drain": {"type": "bool", "default": True},
             "hostname": {"type": "str"},
             "api_url": {"type": "str"},
+            "host_url": {"type": "str"},
             "api_token": {"type": "str", "no_log": True},
             "timeout": {"type": "int", "default": 180},
         },

@@ -202,7 +202,7 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     if found:
         current = {**user_row(found), "password": SECRET}
         name = current.pop("username")
-        if found["active"] is False and params["state"] == "present":
+        if found.get("active") is False and params["state"] == "present":
             module.warn(f"User {name} is not active, and the API can't change that")
     if params["state"] == "present":
         with fab(client):
@@ -212,7 +212,7 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     result = replace(USER, encode=encoder(params["password"])).settle(module, client, name, current, wanted)
     if result["user"]:
         del result["user"]["password"]
-        result["user"]["active"] = found["active"] if found else True
+        result["user"]["active"] = found.get("active") if found else True
     return result
 
 

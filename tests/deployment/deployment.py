@@ -79,7 +79,7 @@ class Deployment:
         start = time.monotonic()
         done = subprocess.run(
             command, cwd=cwd, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, timeout=900,
+            text=True, check=False, timeout=1800,
         )
         return Run(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
 

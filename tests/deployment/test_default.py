@@ -21,6 +21,8 @@ from deployment import PLAIN, ROOT, Deployment, deploy
 COMPONENTS = ["api-server", "dag-processor", "scheduler", "triggerer"]
 # With LocalExecutor the scheduler runs DAG code.
 LIMITS = {"api-server": 1.5, "dag-processor": 2.0, "scheduler": 2.0, "triggerer": 2.0}
+# What is drawn at random is for make test-long.
+RANDOM = ("test_fuzz", "test_property", "test_property_accounts")
 SLOW = """
 import os, time
 from datetime import datetime
@@ -92,7 +94,8 @@ def test_modules(vm: Deployment, airflow: None, used: Path, monkeypatch: pytest.
     monkeypatch.setenv("AIRFLOW_TEST_SECRETS", str(used))
     run = vm.play("tests/integration/modules.yml")
     assert run.code == 0, run.failures
-    live = vm.said(["pytest", "-p", "no:cacheprovider", "--durations=10", "--color=no", "tests/live"], PLAIN)
+    where = ["tests/live", *(f"--ignore=tests/live/{name}.py" for name in RANDOM)]
+    live = vm.said(["pytest", "-p", "no:cacheprovider", "--durations=10", "--color=no", *where], PLAIN)
     print(live.out)
     assert live.code == 0
 
@@ -119,7 +122,7 @@ def test_airflows_own_connections_survive_export_and_import(
     names = sorted(before)
     assert len(names) >= 50
     exported = run_module("export", {"kinds": ["connections"]}, capsys)
-    vault = yaml.safe_load(exported["vault_content"])
+    vault = yaml.safe_load(exported["vault_content"].replace("# ", ""))  # as somebody does who fills it in
     secrets = [one for one in exported["secrets"] if one["name"] in before]
     assert len(secrets) >= 10
     for one in secrets:

@@ -20,6 +20,7 @@ MOMENTS = [
     ("Write configuration, environments and units", 0.3),
     ("Migrate the metadata database", 2.0),
     ("Run the components", 2.0),
+    ("Serve it", 0.3),
 ]
 
 

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +20,12 @@ from ansible_collections.windward.airflow.plugins.module_utils._client import Cl
 from conftest import KEY, Run
 from wire import writes
 
-pytestmark = pytest.mark.long
-
 ROOT = Path(__file__).parents[2]
 GROUP = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["airflow"]
 SECONDS = 5
+SEED = os.environ.get("LIVE_SEED") or str(random.randrange(2**32))
+TRIALS = int(os.environ.get("LIVE_TRIALS") or 0)  # of each module; by default some
+SLOW = ("role", "role_info", "user", "user_info")  # FAB takes a third of a second for each request
 Spec = dict[str, Any]
 
 
@@ -145,9 +148,10 @@ def trials(name: str, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
 class Fuzz:
     def __init__(self, run: Run, name: str) -> None:
         self.run, self.name, self.wrong, self.refused, self.tried = run, name, [], 0, 0
+        self.seconds: float = SECONDS
         self.usual = "no error"  # how an error begins that the good options have too: there is no such DAG
 
-    def once(self, option: str, options: dict[str, Any], check: bool) -> dict[str, Any]:
+    def once(self, option: str, options: dict[str, Any], check: bool, slow: bool = False) -> dict[str, Any]:
         start = time.monotonic()
         with writes() as sent:
             try:
@@ -155,6 +159,8 @@ class Fuzz:
             except BaseException as exc:
                 result = {"failed": True, "exception": repr(exc)[:300], "msg": option}
         seconds = time.monotonic() - start
+        if seconds > self.seconds and not slow and not sent:  # may be other people's work on the same machine
+            return self.once(option, options, check, slow=True)
         self.tried += 1
         complaints = []
         msg = result.get("msg", "")
@@ -165,7 +171,7 @@ class Fuzz:
             complaints.append(f"error without its name: {result['msg'][:300]}")
         if sent and (check or result.get("failed")) and (check or (self.name, option) not in UNFORESEEN):
             complaints.append(f"wrote {sent[0][:2]}, and said {result.get('msg', '')[:300]}")
-        if seconds > SECONDS:
+        if seconds > self.seconds:
             complaints.append(f"{seconds:.1f} s")
         shown = {k: repr(v)[:80] for k, v in options.items()}
         self.wrong += [f"{self.name}.{option} {'check ' if check else ''}{shown}: {text}" for text in complaints]
@@ -198,15 +204,18 @@ def test_bad_values(client: Client, run: Run, prefix: str, name: str) -> None:
     client.get("/api/v2/version")
     fuzz = Fuzz(lambda *words, **options: run(*words, api_token=client._token, **options), name)
     tried = list(trials(name, prefix))
+    tried = random.Random(SEED).sample(tried, min(TRIALS or (6 if name in SLOW else 20), len(tried)))
+    start = time.monotonic()
     plain = fuzz.run(name, **base_of(name, prefix))
+    fuzz.seconds = max(SECONDS, 4 * (time.monotonic() - start))  # where good options take long, so may bad ones
     if plain.get("failed"):
         fuzz.usual = plain["msg"][:10]
     elif plain["changed"]:
         fuzz.run(name, **absent(base_of(name, prefix)))
     for option, options in tried:
         fuzz.twice(option, options)
-    assert not fuzz.wrong, f"{len(fuzz.wrong)} of {fuzz.tried}:\n" + "\n".join(fuzz.wrong)
-    assert fuzz.refused > 5
+    assert not fuzz.wrong, f"{len(fuzz.wrong)} of {fuzz.tried}:\n" + "\n".join([f"LIVE_SEED={SEED}", *fuzz.wrong])
+    assert fuzz.refused > len(tried) / 8
 
 
 @pytest.mark.parametrize("option", _module.CONNECTION)

@@ -1,15 +1,10 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Random sequences of desired states: what check mode foretells is what then happens, and what Airflow has afterwards.
-
-LIVE_SEED repeats a run, LIVE_SEQUENCES makes it longer or shorter.
-"""
+"""Random sequences of desired states: what check mode foretells is what then happens, and what Airflow has then."""
 
 from __future__ import annotations
 
 import json
-import os
-import random
 import uuid
 from collections import Counter
 from typing import Any
@@ -17,14 +12,10 @@ from typing import Any
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._client import Client, segment
 from conftest import KEY, Run
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from sequences import hold
 from states import KEYS, Element, Step, Thing, Verdict, hidden, judge, parts, real, sequences, stands_for, uri
 from wire import writes
 
-pytestmark = pytest.mark.long
-
-SEED = int(os.environ.get("LIVE_SEED") or random.randrange(2**32))
-SEQUENCES = int(os.environ.get("LIVE_SEQUENCES") or 200)
 FILTERS = {"connections": "connection_id", "variables": "variable_key", "pools": "pool_name"}
 MODULES = {"connections": "connection", "variables": "variable", "pools": "pool"}
 DONE = {"create": "created", "update": "updated", "delete": "deleted"}
@@ -242,21 +233,10 @@ class Sequence:
 
 
 def test_check_mode_foretells_what_happens(client: Client, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    counts: Counter[str] = Counter()
     client.get("/api/v2/version")  # logs in
 
-    @seed(SEED)
-    @settings(
-        max_examples=SEQUENCES,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, *[Phase.shrink] * (not os.environ.get("LIVE_RAW"))],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(sequences())
-    def property(steps: list[Step]) -> None:
+    def body(steps: list[Step], counts: Counter[str]) -> None:
         sequence = Sequence(client, run, counts)
-        counts["sequences"] += 1
         try:
             for step in steps:
                 counts["steps"] += 1
@@ -266,11 +246,4 @@ def test_check_mode_foretells_what_happens(client: Client, run: Run, capsys: pyt
             sequence.sweep()
             raise
 
-    with capsys.disabled():
-        print(f"\nLIVE_SEED={SEED}", flush=True)
-    try:
-        property()
-    finally:
-        with capsys.disabled():
-            print(dict(counts), flush=True)
-    assert counts["sequences"] >= SEQUENCES
+    hold(sequences(), body, capsys, 25)

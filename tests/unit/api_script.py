@@ -17,6 +17,10 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 JSON = {"Content-Type": "application/json"}
+A_DAG = {
+    "is_paused": False, "is_stale": False, "bundle_name": "dags", "bundle_version": "1", "has_import_errors": False,
+    "file_token": "t",
+}  # fmt: skip
 
 
 @dataclass

@@ -19,6 +19,7 @@ LONGER = "second-8Zr0eQpL2vW6tYb4NcM1aSdF9gHjK"
 COMPONENTS = ("airflow_api_server", "airflow_scheduler", "airflow_dag_processor", "airflow_triggerer")
 ONE = {"airflow": ["a"], **{group: ["a"] for group in COMPONENTS}, "airflow_postgresql": ["a"]}
 TWO = {**ONE, "airflow": ["a", "b"], "airflow_postgresql": ["b"]}
+PROXY = {**ONE, "airflow": ["a", "p"], "airflow_proxy": ["p"]}
 CELERY = {**ONE, "airflow": ["a", "w"], "airflow_worker": ["w"]}
 BROKER = {"airflow_executor": "CeleryExecutor", "airflow_broker_url": "redis://:pw-of-the-broker@10.9.9.9:6379/0"}
 EXTERNAL = {"airflow_database_host": "db.example.org", "airflow_database_password": "given-by-somebody"}

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-POOL = "/api/v2/pools/p"
+POOL = "/api/v2/things/p"
 REFUSED = {"detail": "Invalid JWT token"}
 
 
@@ -84,10 +84,10 @@ def test_logs_in_once_and_keeps_one_connection_for_reads(api: ScriptedApi) -> No
 
 @pytest.mark.parametrize(("status", "answer"), [(403, REFUSED), (401, {"detail": "Not authenticated"})])
 def test_renews_a_refused_token_once(api: ScriptedApi, status: int, answer: Any) -> None:
-    api.expect("POST", "/api/v2/pools", status, answer).expect_log_in("t2").expect(
-        "POST", "/api/v2/pools", 201, {"a": 1}
+    api.expect("POST", "/api/v2/things", status, answer).expect_log_in("t2").expect(
+        "POST", "/api/v2/things", 201, {"a": 1}
     )
-    assert log_in(api, token="old").request("POST", "/api/v2/pools", body={}) == {"a": 1}
+    assert log_in(api, token="old").request("POST", "/api/v2/things", body={}) == {"a": 1}
     assert [r.headers.get("Authorization") for r in api.requests] == ["Bearer old", None, "Bearer t2"]
 
 
@@ -171,8 +171,9 @@ def test_retry_after_as_a_date(api: ScriptedApi, naps: list[float]) -> None:
 def test_retries_server_errors_ever_more_slowly(api: ScriptedApi, naps: list[float], method: str) -> None:
     for status in (500, 502, 503, 504):
         api.expect(method, POOL, status, {"detail": "down"})
-    api.expect(method, POOL, 200, {"name": "p"})
-    assert client(api).request(method, POOL) == {"name": "p"}
+    answer = None if method == "DELETE" else {"name": "p"}
+    api.expect(method, POOL, 200, answer)
+    assert client(api).request(method, POOL) == answer
     assert all(step / 2 <= nap <= step for nap, step in zip(naps, (0.5, 1, 2, 4), strict=True))
 
 
@@ -197,17 +198,17 @@ def test_retries_a_broken_connection(api: ScriptedApi, naps: list[float], hang_u
 
 @pytest.mark.parametrize("trouble", [{"status": 503}, {"status": 429}, {"hang_up": "before"}, {"hang_up": "amid"}])
 def test_sends_a_post_once(api: ScriptedApi, naps: list[float], trouble: dict[str, Any]) -> None:
-    api.expect("POST", "/api/v2/pools", **{"status": 201, "answer": {}, **trouble})
+    api.expect("POST", "/api/v2/things", **{"status": 201, "answer": {}, **trouble})
     with pytest.raises(AirflowApiError):
-        client(api).request("POST", "/api/v2/pools", body={"name": "p"})
+        client(api).request("POST", "/api/v2/things", body={"name": "p"})
     assert naps == []
 
 
 def test_a_post_takes_no_connection_that_may_have_gone(api: ScriptedApi) -> None:
-    api.expect("GET", POOL, 200, {}).expect("POST", "/api/v2/pools", 201, {"name": "p"})
+    api.expect("GET", POOL, 200, {}).expect("POST", "/api/v2/things", 201, {"name": "p"})
     session = client(api)
     session.get(POOL)
-    assert session.request("POST", "/api/v2/pools", body={}) == {"name": "p"}
+    assert session.request("POST", "/api/v2/things", body={}) == {"name": "p"}
     assert api.connections == 2
 
 
@@ -237,10 +238,10 @@ def test_an_unknown_host_is_not_asked_again(naps: list[float]) -> None:
 
 
 def test_reads_all_pages(api: ScriptedApi) -> None:
-    rows = [{"dag_id": f"d{number}"} for number in range(150)]
-    api.expect("GET", "/api/v2/dags", 200, {"dags": rows[:100], "total_entries": 150})
-    api.expect("GET", "/api/v2/dags", 200, {"dags": rows[100:], "total_entries": 150})
-    assert client(api).pages("/api/v2/dags", "dags", {"state": ["a", "b"]}) == rows
+    rows = [{"id": f"d{number}"} for number in range(150)]
+    api.expect("GET", "/api/v2/jobs", 200, {"jobs": rows[:100], "total_entries": 150})
+    api.expect("GET", "/api/v2/jobs", 200, {"jobs": rows[100:], "total_entries": 150})
+    assert client(api).pages("/api/v2/jobs", "jobs", {"state": ["a", "b"]}) == rows
     assert [r.query for r in api.requests] == [
         {"limit": ["100"], "offset": [offset], "state": ["a", "b"]} for offset in ("0", "100")
     ]
@@ -248,21 +249,21 @@ def test_reads_all_pages(api: ScriptedApi) -> None:
 
 def test_pages_of_a_server_that_hands_out_fewer(api: ScriptedApi) -> None:
     for number in range(3):
-        api.expect("GET", "/api/v2/dags", 200, {"dags": [{"dag_id": number}], "total_entries": 3})
-    assert len(client(api).pages("/api/v2/dags", "dags")) == 3
+        api.expect("GET", "/api/v2/jobs", 200, {"jobs": [{"id": number}], "total_entries": 3})
+    assert len(client(api).pages("/api/v2/jobs", "jobs")) == 3
     assert [r.query["offset"] for r in api.requests] == [["0"], ["1"], ["2"]]
 
 
 def test_rows_that_vanish_while_paging_end_it(api: ScriptedApi) -> None:
-    api.expect("GET", "/api/v2/dags", 200, {"dags": [{"dag_id": 1}], "total_entries": 2})
-    api.expect("GET", "/api/v2/dags", 200, {"dags": [], "total_entries": 2})
-    assert client(api).pages("/api/v2/dags", "dags") == [{"dag_id": 1}]
+    api.expect("GET", "/api/v2/jobs", 200, {"jobs": [{"id": 1}], "total_entries": 2})
+    api.expect("GET", "/api/v2/jobs", 200, {"jobs": [], "total_entries": 2})
+    assert client(api).pages("/api/v2/jobs", "jobs") == [{"id": 1}]
 
 
 def test_something_else_than_a_listing(api: ScriptedApi) -> None:
-    api.expect("GET", "/api/v2/dags", 200, ["no"])
-    with pytest.raises(AirflowApiError, match="not a listing of dags"):
-        client(api).pages("/api/v2/dags", "dags")
+    api.expect("GET", "/api/v2/jobs", 200, ["no"])
+    with pytest.raises(AirflowApiError, match="answers: it is a list instead of an object; is api_url"):
+        client(api).pages("/api/v2/jobs", "jobs")
 
 
 @pytest.mark.parametrize(

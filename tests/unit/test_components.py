@@ -7,6 +7,7 @@ from __future__ import annotations
 import configparser
 import copy
 import random
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,7 +34,9 @@ SECRETS = {
 # What each component may have (architecture: Airflow's own security model), by the name of its variable.
 DATABASE = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
 FERNET, JWT, API = "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"
+CONCURRENCY = "AIRFLOW__CELERY__WORKER_CONCURRENCY"
 PATTERNS = "AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET"
+OWN = {PATTERNS, CONCURRENCY, *(f"AIRFLOW__DATABASE__SQL_ALCHEMY_{name}" for name in ("POOL_SIZE", "MAX_OVERFLOW"))}
 BROKER, RESULTS = "AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"
 MATRIX = [
     ("LocalExecutor", "api-server", DATABASE | {FERNET, JWT, API}),
@@ -50,7 +53,8 @@ MATRIX = [
 
 
 def deployment(**changes: Any) -> dict[str, Any]:
-    database = {"host": "db", "port": 5432, "name": "airflow", "user": "air flow", "sslmode": "require", "ca_path": ""}
+    direct = {"host": "db", "port": 5432, "sslmode": "require", "ca_path": "/ca.pem", "pooled": False}
+    database = {**direct, "name": "airflow", "user": "air flow"}
     return {
         "name": "airflow",
         "executor": "LocalExecutor",
@@ -58,6 +62,9 @@ def deployment(**changes: Any) -> dict[str, Any]:
         "environment": {},
         "release": "3.3.2-0f",
         "queues": ["default"],
+        "worker_queues": ["default", "heavy"],
+        "worker_concurrency": 4,
+        "broker_options": {"global_keyprefix": "airflow_"},
         "address": "10.0.0.5",
         "base_url": "http://10.0.0.5:8080",
         "execution_api_url": "http://10.0.0.5:8080/execution/",
@@ -78,6 +85,8 @@ def deployment(**changes: Any) -> dict[str, Any]:
         "bundles": {"dags": {"root": "/var/lib/airflow/dags"}},
         "database": database,
         "results_database": {**database, "name": "results", "user": "results"},
+        "operator_database": database,
+        "proxy": {"addresses": [], "ca": "", "ca_path": "/etc/airflow/proxy-ca.pem"},
         "broker_url": "redis://:BROKERPASS@redis/0",
         **changes,
     }
@@ -105,7 +114,7 @@ def test_what_the_user_says_of_patterns_wins() -> None:
 @pytest.mark.parametrize(("executor", "component", "wanted"), MATRIX)
 def test_a_component_has_its_secrets_and_no_other(executor: str, component: str, wanted: set[str]) -> None:
     found = environment(component, executor=executor)
-    assert {name for name in found if name.startswith("AIRFLOW__")} - {PATTERNS} == wanted
+    assert {name for name in found if name.startswith("AIRFLOW__")} - OWN == wanted
     text = repr(found)
     held = {name for name, value in (("JWT", "'JWT'"), ("ADMIN", "ADMIN"), ("METADATA", "p%40ss")) if value in text}
     assert held == {name for name, key in (("JWT", JWT), ("METADATA", min(DATABASE))) if key in wanted}
@@ -121,8 +130,43 @@ def test_both_dsns_come_from_one_declaration() -> None:
     assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"postgresql+psycopg2://{place}?sslmode=require"
     assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] == f"postgresql+asyncpg://{place}?ssl=require"
     assert found[RESULTS] == "db+postgresql+psycopg2://results:RESULTS@db:5432/results?sslmode=require"
+    assert found["PGSSLROOTCERT"] == "/ca.pem"
     database = {**deployment()["database"], "host": "fd00::1"}
     assert "@[fd00::1]:5432/" in environment("scheduler", database=database)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+POOLED = {"host": "pooler", "port": 6432, "sslmode": "require", "ca_path": "", "pooled": True}
+
+
+def test_behind_a_pooler_no_statement_is_kept() -> None:
+    plain = deployment()
+    behind = {name: {**plain[name], **POOLED} for name in ("database", "results_database")}
+    found = environment("scheduler", executor="CeleryExecutor", **behind)
+    place = "air%20flow:p%40ss%2Fw%25rd%3A%3F%23@pooler:6432/airflow"
+    url = f"postgresql+asyncpg://{place}?ssl=require&prepared_statement_cache_size=0"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"postgresql+psycopg2://{place}?sslmode=require"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] == url
+    assert found[RESULTS] == "db+postgresql+psycopg2://results:RESULTS@pooler:6432/results?sslmode=require"
+    # With an authority at hand, libpq would verify even where only encryption is asked for.
+    assert "PGSSLROOTCERT" not in found
+    module, _dot, name = found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC"].rpartition(".")
+    source = ROOT / "roles/systemd/files/pythonpath" / (module.replace(".", "/") + ".py")
+    assert runpy.run_path(str(source))[name] == {"statement_cache_size": 0}
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC" not in environment("scheduler")
+    assert DATABASE & environment("worker", executor="CeleryExecutor", **behind).keys() == set()
+
+
+@pytest.mark.parametrize(("component", "has"), [("api-server", True), ("scheduler", True), ("triggerer", False)])
+def test_the_operator_goes_straight_to_the_database(component: str, has: bool) -> None:
+    """Where the keys are, and with nothing that is a component's own."""
+    made = plan([component], database={**deployment()["database"], **POOLED})
+    text = made["secrets"].get("/etc/airflow/environment/operator", "")
+    found = _environment_file.parse(text)
+    assert bool(found) == has == ("/etc/airflow/environment/operator" in [entry["path"] for entry in made["files"]])
+    if has:
+        assert "@db:5432/airflow?sslmode=require" in found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        assert {name for name in found if name.startswith("AIRFLOW__")} == DATABASE | {FERNET, JWT, API}
+        assert (found["PGSSLROOTCERT"], found["HOME"]) == ("/ca.pem", "/var/lib/airflow/control")
 
 
 def test_the_file_that_all_read_holds_no_secret_and_is_read_back() -> None:
@@ -214,3 +258,40 @@ def test_environment_files_are_read_back_as_written() -> None:
     values += ["".join(source.choices(letters, k=source.randint(0, 12))) for _number in range(2000)]
     variables = {f"V{number}": value for number, value in enumerate(values)}
     assert _environment_file.parse(_environment_file.render(variables)) == variables
+
+
+PROXY = {"addresses": ["10.0.0.9"], "ca": "PEM of the authority", "ca_path": "/etc/airflow/proxy-ca.pem"}
+TRUST, BELIEVED = "AIRFLOW__API__SSL_CERT", "FORWARDED_ALLOW_IPS"
+
+
+@pytest.mark.parametrize(
+    ("executor", "trusting"), [("LocalExecutor", {"scheduler"}), ("CeleryExecutor", {"worker"})]
+)
+def test_only_what_starts_tasks_trusts_the_authority_of_the_proxy(executor: str, trusting: set[str]) -> None:
+    found = {name: environment(name, executor=executor, proxy=PROXY) for name in COMPONENTS}
+    assert {name for name in found if found[name].get(TRUST) == PROXY["ca_path"]} == trusting
+    assert not [name for name in COMPONENTS if TRUST in environment(name, executor=executor)]
+    given = {**PROXY, "ca": ""}
+    assert not [name for name in COMPONENTS if TRUST in environment(name, executor=executor, proxy=given)]
+
+
+def test_the_api_server_believes_the_proxy_and_nobody_else() -> None:
+    commands = {name: _components.command(name, COMPONENTS, deployment(proxy=PROXY)) for name in COMPONENTS}
+    assert commands["api-server"] == "api-server --proxy-headers"
+    assert [name for name, words in commands.items() if "--proxy-headers" in words] == ["api-server"]
+    assert environment("api-server", proxy=PROXY)[BELIEVED] == "10.0.0.9"
+    assert [name for name in COMPONENTS if BELIEVED in environment(name, proxy=PROXY)] == ["api-server"]
+    assert "--proxy-headers" not in _components.command("api-server", COMPONENTS, deployment())
+    assert BELIEVED not in environment("api-server")
+    mine = environment("api-server", proxy=PROXY, environment={BELIEVED: "10.0.0.0/24"})
+    assert mine[BELIEVED] == "10.0.0.0/24"
+
+
+def test_another_authority_restarts_what_starts_tasks_and_nothing_else() -> None:
+    def digests(ca: str) -> dict[str, str]:
+        made = plan(list(COMPONENTS), executor="CeleryExecutor", proxy={**PROXY, "ca": ca})
+        assert [file["content"] for file in made["files"] if file["path"] == PROXY["ca_path"]] == [ca]
+        return {unit["component"]: unit["digest"] for unit in made["units"]}
+
+    one, other = digests("one"), digests("other")
+    assert [name for name in COMPONENTS if one[name] != other[name]] == ["worker"]

@@ -114,10 +114,12 @@ def test_the_default_release_is_supported() -> None:
 @pytest.mark.parametrize("name", CONTRACT.components)
 def test_every_component_is_whole(name: str) -> None:
     component = CONTRACT.components[name]
-    assert set(component) == {"group", "command", "runs_dags", "secrets", "ports", "job", "settings"}
+    keys = {"group", "command", "runs_dags", "secrets", "database_pools", "ports", "job", "page", "settings"}
+    assert set(component) == keys
     assert component["group"] == f"airflow_{name.replace('-', '_')}"
     assert component["command"] and isinstance(component["runs_dags"], bool)
     assert set(component["secrets"]) <= SECRETS
+    assert bool(component["database_pools"]) == ("database" in component["secrets"])
     assert all(len(port) == 3 and isinstance(port[2], int) for port in component["ports"])
     assert name in MEMORY_MB
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.windward.airflow.plugins.filter.addresses import addresses
@@ -64,14 +66,76 @@ def test_what_is_deployed_leaves_out_what_changes_by_itself() -> None:
     assert deployed(looked) == ["r", "d", "a=1", "b=2"]
 
 
-def test_status_names_a_time_only_where_systemd_knows_one() -> None:
-    def component(state: str, since: str) -> dict:
-        return {"state": state, "since": since, "restarts": 0}
+COMPONENTS = {"scheduler": {"job": "SchedulerJob"}, "worker": {"job": ""}, "api-server": {"job": ""}}
+ADDRESSES = {"h": "10.0.0.1", "i": "10.0.0.2"}
+METADATA: dict[str, Any] = {"available": True, "heads": {}, "wanted_heads": {}, "import_errors": []}
 
-    looked = {
-        "components": {"a": component("inactive", "Sat 2026-11-21 10:00:00 UTC"), "b": component("absent", "")},
-        "release": "r", "dags_release": "", "free_mb": {}, "secrets_age_days": None,
+
+def looked(**components: str) -> dict[str, Any]:
+    """A host with components of that state."""
+    return {
+        "components": {
+            name.replace("_", "-"): {"state": state, "since": "", "restarts": 0} for name, state in components.items()
+        },
+        "release": "r",
+        "dags_release": "",
+        "free_mb": {},
+        "secrets_age_days": None,
     }
-    told = status_table({"h": looked}, {"metadata": {"available": True, "heads": {}, "wanted_heads": {},
-                                                     "import_errors": []}})
-    assert told["problems"] == ["h: a is inactive since Sat 2026-11-21 10:00:00 UTC.", "h: b is absent."]
+
+
+def status(hosts: dict[str, Any], **answers: Any) -> dict[str, Any]:
+    return status_table(hosts, {"metadata": METADATA, **answers}, ADDRESSES, COMPONENTS)
+
+
+def test_status_names_a_time_only_where_systemd_knows_one() -> None:
+    host = looked(scheduler="inactive", worker="absent")
+    host["components"]["scheduler"]["since"] = "Sat 2026-11-21 10:00:00 UTC"
+    told = status({"h": host})
+    assert told["problems"] == ["h: scheduler is inactive since Sat 2026-11-21 10:00:00 UTC.", "h: worker is absent."]
+    assert told["verdict"] == "not healthy"
+
+
+def test_status_is_degraded_when_another_host_does_the_work() -> None:
+    both, one = looked(scheduler="active", api_server="active"), looked(scheduler="failed", api_server="active")
+    assert status({"h": both, "i": both})["verdict"] == "healthy"
+    assert status({"h": both, "i": one})["verdict"] == "degraded"
+    assert status({"h": one, "i": one})["verdict"] == "not healthy"
+    assert status({"h": both, "i": {}})["verdict"] == "not healthy", "nobody knows what is there"
+
+
+def test_status_believes_no_process_that_gives_no_sign_of_life() -> None:
+    jobs = [{"type": "SchedulerJob", "hostname": "10.0.0.1", "age": 3.0}]
+    both = {"h": looked(scheduler="active"), "i": looked(scheduler="active")}
+    told = status(both, metadata={**METADATA, "jobs": jobs})
+    assert told["problems"] == ["i: scheduler runs, but never gave a sign of life."]
+    assert told["verdict"] == "degraded" and "3 s ago" in told["lines"][1]
+    old = [{"type": "SchedulerJob", "hostname": "10.0.0.1", "age": 600.0}]
+    assert status(both, metadata={**METADATA, "jobs": old})["verdict"] == "not healthy"
+
+
+def test_status_knows_when_a_task_cannot_run() -> None:
+    hosts = {"h": looked(worker="active"), "i": looked(worker="active")}
+    worker = {"queues": ["default"], "active": 1, "reserved": 0, "concurrency": 4}
+    workers = {"celery@10.0.0.1": worker, "celery@10.0.0.2": worker}
+    queues = {"default": 0}
+    assert status(hosts, workers={"available": True, "workers": workers, "queues": queues})["verdict"] == "healthy"
+    told = status(hosts, workers={"available": True, "workers": {"celery@10.0.0.1": worker}, "queues": queues})
+    assert told["problems"] == ["i: the worker does not answer Celery."]
+    told = status(hosts, workers={"available": True, "workers": workers, "queues": {"default": 0, "heavy": 3}})
+    assert told["problems"] == ["Nobody consumes queue heavy: its tasks wait for ever."]
+    assert told["verdict"] == "not healthy" and "queue heavy: 3 messages wait" in told["lines"]
+    drained = {**workers, "celery@10.0.0.2": {**worker, "queues": []}}
+    told = status(hosts, workers={"available": True, "workers": drained, "queues": queues})
+    assert "i: the worker is drained" in told["problems"][0]
+    told = status(hosts, workers={"available": False, "reason": "refused"})
+    assert told["problems"] == ["The broker could not be asked: refused"] and told["verdict"] == "not healthy"
+
+
+def test_a_proxy_that_leads_nowhere_is_a_problem() -> None:
+    def told(reason: str | None) -> dict[str, Any]:
+        return status({}, proxy={"components": {"api-server": {"status": "unhealthy", "reason": reason}}})
+
+    assert told("status 503")["problems"] == ["The proxy does not lead to a healthy api-server: status 503"]
+    assert told("status 503")["verdict"] == "not healthy"
+    assert told(None)["problems"] == status({}, proxy={"skipped": True})["problems"] == []

@@ -208,7 +208,7 @@ def test_permissions_in_any_order_are_the_same() -> None:
 def test_role_is_created_or_changed(api: ScriptedApi, run: Run, check: bool, found: Any) -> None:
     api.expect("GET", f"{ROLES}/R", 200 if found else 404, found or NO_ROLE)
     if not check:
-        api.expect("PATCH" if found else "POST", f"{ROLES}/R" if found else ROLES, 200, found)
+        api.expect("PATCH" if found else "POST", f"{ROLES}/R" if found else ROLES, 200, stored())
     if not check and found:
         api.expect("GET", f"{ROLES}/R", 200, stored(("DAGs", "can_read"), ("Website", "can_read")))
     result = run("role", check, name="R", permissions=[{"resource": "DAGs", "actions": ["can_read"]}])
@@ -217,6 +217,16 @@ def test_role_is_created_or_changed(api: ScriptedApi, run: Run, check: bool, fou
     assert result["role"] == {"name": "R", "permissions": [{"resource": "DAGs", "actions": ["can_read"]}, SITE]}
     if not check:
         assert api.requests[1].body == stored(("DAGs", "can_read"), ("Website", "can_read"))
+
+
+def test_permissions_that_fab_does_not_know(api: ScriptedApi, run: Run) -> None:
+    said = {"detail": "The specified action: 'fly' was not found"}
+    api.expect("GET", f"{ROLES}/R", 404, NO_ROLE).expect("POST", ROLES, 400, said)
+    result = run("role", name="R", permissions=[{"resource": "DAGs", "actions": ["fly"]}])
+    assert result["msg"].endswith("'fly' was not found (permissions: resource, actions)") and not result["changed"]
+    for option, resource, action in (("resource", "x" * 251, "can_read"), ("actions", "DAGs", "")):
+        result = run("role", True, name="R", permissions=[{"resource": resource, "actions": [action]}])
+        assert f"permissions: {option} must not be" in result["msg"]
 
 
 def test_a_provider_that_takes_no_permission_away(api: ScriptedApi, run: Run) -> None:

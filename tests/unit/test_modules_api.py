@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ansible_collections.windward.airflow.plugins.doc_fragments.api import ModuleDocFragment
 from ansible_collections.windward.airflow.plugins.module_utils._module import CONNECTION, looks, moment
-from api_script import ScriptedApi, run_module
+from api_script import A_DAG, ScriptedApi, run_module
 
 ROOT = Path(__file__).parents[2]
 GROUP = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["airflow"]
@@ -191,8 +191,7 @@ def test_pool_refusals_also_in_check_mode(
 
 
 def dag(dag_id: str, paused: bool, stale: bool = False) -> dict[str, Any]:
-    row = {"bundle_name": "dags", "bundle_version": "r1", "has_import_errors": False, "owners": ["a"]}
-    return {"dag_id": dag_id, "is_paused": paused, "is_stale": stale, **row}
+    return {**A_DAG, "dag_id": dag_id, "is_paused": paused, "is_stale": stale, "bundle_version": "r1"}
 
 
 def listing(*dags: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +233,7 @@ def test_waiting_for_a_dag(api: ScriptedApi, run: Run) -> None:
 
 def test_half_of_a_change_is_a_change(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/dags", 200, listing(dag("a", True), dag("b", True)))
-    api.expect("PATCH", "/api/v2/dags/a", 200).expect("PATCH", "/api/v2/dags/b", 403, {"detail": "Forbidden"})
+    api.expect("PATCH", "/api/v2/dags/a", 200, dag("a", False))
+    api.expect("PATCH", "/api/v2/dags/b", 403, {"detail": "Forbidden"})
     result = run("dag", dag_id=["a", "b"], paused=False)
     assert (result["failed"], result["changed"]) == (True, True)

@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
 import pytest
+from ansible_collections.windward.airflow.plugins.action import worker_drain
 from ansible_collections.windward.airflow.plugins.callback.steps import CallbackModule
 from ansible_collections.windward.airflow.plugins.modules import api_token
 from ansible_collections.windward.airflow.plugins.modules.release import Build
@@ -166,3 +168,29 @@ def test_steps_add_up(capsys: pytest.CaptureFixture[str]) -> None:
     steps.v2_playbook_on_stats(None)
     assert list(steps.steps) == ["1 one", "2 two"] and steps.steps["1 one"] > steps.steps["2 two"] > 0.05
     assert "1 one" in capsys.readouterr().out
+
+
+def test_a_drain_goes_on_until_nothing_runs_or_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(worker_drain, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    asked: list[float] = []
+
+    def execute(arguments: dict[str, Any]) -> dict[str, Any]:
+        asked.append(arguments["timeout"])
+        now[0] += arguments["timeout"]
+        running = ["sales.load r1"] if now[0] < 40 else []
+        first = {"changed": len(asked) == 1, "running": running, "seconds": arguments["timeout"]}
+        return {**first, "failed": True, "msg": "still runs"} if running else {**first, "changed": False}
+
+    said: list[str] = []
+    done = worker_drain.follow(execute, {"worker": "celery@w"}, 100.0, said.append)
+    assert not done.get("failed") and done["changed"] and done["seconds"] == 45.0
+    assert said == ["celery@w: sales.load r1 (15 s)", "celery@w: sales.load r1 (30 s)"]
+    now[0], asked[:] = 0.0, []
+    late = worker_drain.follow(execute, {"worker": "celery@w"}, 20.0, said.append)
+    assert late["failed"] and late["changed"] and asked == [15.0, 5.0]
+
+
+def test_a_drain_ends_at_once_when_the_worker_cannot_be_asked() -> None:
+    refused = {"failed": True, "msg": "the worker does not answer"}
+    assert worker_drain.follow(lambda _arguments: dict(refused), {"worker": "w"}, 100.0, print)["failed"]

@@ -14,7 +14,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.windward.airflow.plugins.module_utils._masks import masked, masked_text
 from ansible_collections.windward.airflow.plugins.module_utils._yaml import Template, document
-from api_script import ScriptedApi, run_module
+from ansible_collections.windward.airflow.plugins.modules.dag_run import SHOWN_OF_RUN
+from api_script import A_DAG, ScriptedApi, run_module
 
 Run = Callable[..., dict[str, Any]]
 
@@ -195,10 +196,16 @@ def test_a_name_does_not_go_with_filters(run: Run) -> None:
     assert "mutually exclusive" in run("dag_info", dag_id="a", paused=True)["msg"]
 
 
+def test_a_dag_that_is_not_there_is_told_with_its_option(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", "/api/v2/dags/no/dagRuns", 404, {"detail": "The Dag with ID: `no` was not found"})
+    assert run("dag_run_info", dag_id="no")["msg"].endswith("404: The Dag with ID: `no` was not found (dag_id)")
+
+
 def test_what_else_is_not_told(api: ScriptedApi, run: Run) -> None:
-    api.expect("GET", "/api/v2/dags/a", 200, {"dag_id": "a", "file_token": "LEAK"})
+    api.expect("GET", "/api/v2/dags/a", 200, {**A_DAG, "dag_id": "a", "file_token": "LEAK"})
     assert "LEAK" not in str(run("dag_info", dag_id="a")["dags"])
-    api.expect("GET", "/api/v2/dags/a/dagRuns/r", 200, {"dag_run_id": "r", "conf": {"api_key": "LEAK", "day": 1}})
+    run_of_a = {**dict.fromkeys(SHOWN_OF_RUN), "dag_id": "a", "dag_run_id": "r", "state": "failed"}
+    api.expect("GET", "/api/v2/dags/a/dagRuns/r", 200, {**run_of_a, "conf": {"api_key": "LEAK", "day": 1}})
     assert run("dag_run_info", dag_id="a", run_id="r")["dag_runs"][0]["conf"] == {"api_key": "***", "day": 1}
 
 
@@ -270,7 +277,7 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
     result = run("export")
     assert "LEAK" not in str({**result, "invocation": None})
     names = [one["variable"] for one in result["secrets"]]
-    assert DataLoader().load(result["vault_content"]) == dict.fromkeys(names, "")
+    assert result["vault_content"] == "---\n" + "".join(f"# {name}:\n" for name in names)
     values = {name: f"value of {name}" for name in names}
     found = loaded(result["content"], tmp_path, **values)
 

@@ -65,9 +65,10 @@ def run(api: ScriptedApi, capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-def entry(wanted: dict[str, Any], number: int = 7) -> dict[str, Any]:
-    macs = Fingerprints(None, "connection", KEY, None)._macs("pg", wanted)  # type: ignore[arg-type]
-    return {"event": number, "when": "2026-11-21T10:00:00Z", "who": "admin", "macs": macs}
+def entry(wanted: dict[str, Any], number: int = 7, key: str = KEY) -> dict[str, Any]:
+    prints = Fingerprints(None, "connection", key, None)  # type: ignore[arg-type]
+    macs = prints._macs("pg", wanted)
+    return {"event": number, "when": "2026-11-21T10:00:00Z", "who": "admin", "macs": macs, "key": prints._mark}
 
 
 def kept(**entries: Any) -> dict[str, Any]:
@@ -115,6 +116,14 @@ def test_somebody_else_touched_it(api: ScriptedApi, run: Run, events: list[Any])
     assert result["changed"]
     assert result["diff"][0]["after"]["password"] == "*** (written)"
     assert result["diff"][0]["after"]["extra"] == {"region": "***", "token": "*** (written)"}
+
+
+def test_the_log_is_asked_for_no_more_than_concerns_what_is_declared(api: ScriptedApi, run: Run) -> None:
+    old = {**entry({"password": "x"}, 3), "when": "2020-01-01T00:00:00Z"}
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(old=old, pg=entry(WRITTEN)))
+    api.expect("GET", LOG, 200, log())
+    assert not run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
+    assert api.requests[-1].query["after"] == ["2026-11-21T10:00:00Z"]
 
 
 def test_somebody_touched_another(api: ScriptedApi, run: Run) -> None:
@@ -173,16 +182,16 @@ def test_what_a_mask_leaves_visible_is_drift(api: ScriptedApi, run: Run) -> None
 
 
 def test_objects_first_then_fingerprints(api: ScriptedApi, run: Run) -> None:
-    api.expect("GET", f"{CONNECTIONS}/pg", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, VERSION)
-    api.expect("PATCH", CONNECTIONS, 200, done(create=["pg"])).expect("GET", LOG, 200, log())
     other = entry({"password": "x"}, 3)
-    for _read in range(2):
-        api.expect("GET", FINGERPRINTS, 200, kept(other=other))
+    api.expect("GET", f"{CONNECTIONS}/pg", 404, NOT_FOUND).expect("GET", FINGERPRINTS, 200, kept(other=other))
+    api.expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(create=["pg"])).expect("GET", LOG, 200, log())
+    api.expect("GET", FINGERPRINTS, 200, kept(other=other))
     api.expect("PATCH", VARIABLES, 200, done(create=["windward_fingerprints_connections_2"]))
-    ours = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None, "macs": entry(WRITTEN)["macs"]}
+    ours = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None, **{k: entry(WRITTEN)[k] for k in ("macs", "key")}}
     result = run("connection", conn_type="postgres", fingerprint_key=KEY, **DECLARED)
     assert result["changed"] and result["connection"]["password"] == "***"
-    create, marked = api.requests[2].body["actions"]
+    create, marked = api.requests[3].body["actions"]
     assert create["action_on_existence"] == "overwrite"
     assert create["entities"] == [{"connection_id": "pg", **WRITTEN, "extra": json.dumps(WRITTEN["extra"])}]
     assert marked["action"] == "delete" and marked["entities"][0].startswith("windward-write-")
@@ -262,20 +271,20 @@ def test_an_airflow_that_logs_bulk_writes_gets_each_object_by_itself(
     api.expect("GET", FINGERPRINTS, 200, kept())
     api.expect("PATCH", VARIABLES, 200, done(create=["windward_fingerprints_connections"]))
     written = {"event": event, "when": "2026-11-21T11:00:00Z", "who": "x"}
-    macs = entry({k: v for k, v in WRITTEN.items() if k != "conn_type"})["macs"]
+    prints = entry({k: v for k, v in WRITTEN.items() if k != "conn_type"})
     assert run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
     assert api.requests[3].body == {
         "actions": [{"action": "delete", "action_on_non_existence": "skip", "entities": [mark]}]
     }
     assert api.requests[4].body["password"] == SECRET and api.requests[6].query["after"] == ["2026-11-21T11:00:00Z"]
     (stored,) = api.requests[8].body["actions"][0]["entities"]
-    assert unpack(stored["value"]) == {"pg": {**written, "macs": macs}}
+    assert unpack(stored["value"]) == {"pg": {**written, "macs": prints["macs"], "key": prints["key"]}}
 
 
 def test_of_objects_written_by_themselves_each_tells_its_own_error(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", VARIABLES, 200, variables("d")).expect("GET", "/api/v2/version", 200, OLD)
     api.expect("PATCH", VARIABLES, 200, done())
-    api.expect("POST", VARIABLES, 201, {}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
+    api.expect("POST", VARIABLES, 201, {"key": "a"}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
     api.expect("POST", VARIABLES, 500, hang_up="before")
     result = run("resources", variables=[{"key": key, "value": {"of": key}} for key in "abcd"])
     assert result["failed"] and result["changed"] and result["variables"]["created"] == ["a"]
@@ -305,6 +314,16 @@ def test_connection_test_that_fails(api: ScriptedApi, run: Run) -> None:
     api.expect("POST", f"{CONNECTIONS}/test", 200, {"status": False, "message": "no route"})
     result = run("connection", connection_id="c", conn_type="http", test=True)
     assert result["failed"] and result["changed"] and "its test failed: no route" in result["msg"]
+
+
+def test_what_is_tested_is_what_was_stored(api: ScriptedApi, run: Run) -> None:
+    row = {**ROW, "connection_id": "c", "password": None, "extra": '{"timeout": 5}'}
+    api.expect("GET", f"{CONNECTIONS}/c", 200, row).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(update=["c"]))
+    api.expect("POST", f"{CONNECTIONS}/test", 200, {"status": True, "message": "fine"})
+    result = run("connection", connection_id="c", extra={"headers": "y"}, extra_mode="merge", test=True)
+    assert result["test"] == "fine"
+    assert json.loads(api.requests[-1].body["extra"]) == {"timeout": 5, "headers": "y"}
 
 
 # -- resources ---------------------------------------------------------------------------------------------------------
@@ -433,3 +452,10 @@ def test_options_of_a_wrong_type_are_not_shown(run: Run, wrong: dict[str, Any]) 
     """Ansible finds no secret in options when the type of one is wrong."""
     result = run("resources", **{"fingerprint_key": f"{SECRET}-key", "api_password": f"{SECRET}-pw", **wrong})
     assert result["failed"] and SECRET not in json.dumps(result)
+
+
+@pytest.mark.parametrize("key", ["a", "a\0"])
+def test_what_can_not_be_sent_is_told_by_its_place(run: Run, key: str) -> None:
+    one = {"connection_id": "warehouse", "conn_type": "http", "extra": {"b": [{key: "text\0"}]}}
+    msg = run("resources", connections=[one], update_secrets="always")["msg"]
+    assert msg == "connections must not have NUL in extra.b.a"

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.windward.airflow.plugins.action import dag_run as action
 from ansible_collections.windward.airflow.plugins.module_utils._logs import render, tail
 from ansible_collections.windward.airflow.plugins.modules import dag_release, dag_run
-from api_script import ScriptedApi, run_module
+from api_script import A_DAG, ScriptedApi, run_module
 
 Run = Callable[..., dict[str, Any]]
 
@@ -49,7 +49,7 @@ NO_RUN = {"detail": "The DagRun with dag_id: `sales` and run_id: `r1` was not fo
 
 
 def dag(paused: bool = False) -> dict[str, Any]:
-    return {"dag_id": "sales", "is_paused": paused, "is_stale": False}
+    return {**A_DAG, "dag_id": "sales", "is_paused": paused}
 
 
 def a_run(state: str, run_id: str = "r1") -> dict[str, Any]:
@@ -280,7 +280,7 @@ ERROR = {"filename": "a.py", "bundle_name": "dags", "timestamp": "2", "stack_tra
 
 def dags(stale: bool = False, **versions: str) -> dict[str, Any]:
     rows = [
-        {"dag_id": name, "bundle_version": version, "is_stale": stale, "file_token": f"of/{name}"}
+        {**A_DAG, "dag_id": name, "bundle_version": version, "is_stale": stale, "file_token": f"of/{name}"}
         for name, version in versions.items()
     ]
     return {"dags": rows, "total_entries": len(rows)}
@@ -296,7 +296,7 @@ def look(api: ScriptedApi, served: dict[str, Any], found: dict[str, Any] | None 
 
 
 def unfinished(api: ScriptedApi, *runs: tuple[str, str | None]) -> None:
-    rows = [{"dag_id": dag_id, "bundle_version": version} for dag_id, version in runs]
+    rows = [{**a_run("running"), "dag_id": dag_id, "bundle_version": version} for dag_id, version in runs]
     api.expect("GET", "/api/v2/dags/~/dagRuns", 200, {"dag_runs": rows, "total_entries": len(rows)})
 
 
@@ -489,6 +489,10 @@ def test_an_api_server_that_is_down(run: Run, api: ScriptedApi, capsys: pytest.C
 
 def test_something_else_than_airflow(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/monitor/health", 200, ["hello"]).expect("GET", "/api/v2/version", 200, {})
+    assert run("health_info")["components"]["api-server"]["reason"].endswith(
+        "/api/v2/version: 200: not what Airflow answers: it has no version; is api_url right?"
+    )
+    api.expect("GET", "/api/v2/monitor/health", 200, ["hello"]).expect("GET", "/api/v2/version", 200, {"version": "3"})
     assert run("health_info")["components"]["api-server"]["reason"] == "this is not the API of Airflow 3"
 
 

@@ -25,6 +25,7 @@ FOUND: dict[str, Any] = {
         "/var/log/airflow": {"device": "2", "free_mb": 9000},
     },
     "ports": {},
+    "resolved": {"10.0.0.10": ["10.0.0.10"]},
     "release": {},
     "postgresql": [],
     "packages": [],
@@ -62,6 +63,12 @@ def free(install_mb: int, state_mb: int, device: str = "2") -> dict[str, Any]:
 
 
 REFUSED: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "unknown_names",
+        "airflow_address: 'edge.example.org' - this host can't resolve it",
+        {"resolved": {"10.0.0.10": ["10.0.0.10"], "edge.example.org": []}},
+        {},
+    ),
     (
         "system",
         "ansible_host: 'alpine 3.20' - its operating system is not supported; use one of debian 12",

@@ -77,6 +77,9 @@ def test_nothing_is_contacted_and_templates_of_the_play_and_the_inventory_are_ev
 def test_all_refusals_at_once_with_their_hosts_whatever_the_limit(tmp: Path) -> None:
     variables = {
         "airflow_exeuctor": "x",
+        "ariflow_dags": "x",
+        "airflowversion": "x",
+        "airport": "nobody's business",
         "airflow_version": "9",
         "airflow_mine": 1,
         "airflow_config": {"api": {"port": "{{ nope }}"}},
@@ -88,12 +91,15 @@ def test_all_refusals_at_once_with_their_hosts_whatever_the_limit(tmp: Path) -> 
     assert code == 2
     for line in (
         "airflow_exeuctor: is no variable of this collection: did you mean airflow_executor?",
+        "ariflow_dags: is no variable of this collection: did you mean airflow_dags?",
+        "airflowversion: is no variable of this collection: did you mean airflow_version?",
         "airflow_version: '9' - is not supported; choose 3.3.2",
         "airflow_config.api.port: can't be evaluated: 'nope' is undefined",
         "airflow_journal_max_size (on b): 'big' - must be a size",
         "airflow_mine: is no variable of this collection and changes nothing",
     ):
         assert line in said
+    assert "airport" not in said
 
 
 def test_secrets_are_never_shown(tmp: Path) -> None:

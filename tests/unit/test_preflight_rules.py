@@ -21,6 +21,7 @@ from preflight_case import (
     LONGER,
     ONE,
     OTHER_FERNET,
+    PROXY,
     TWO,
     declared,
 )
@@ -50,6 +51,9 @@ def row(
     hosts: dict[str, dict[str, Any]] | None = None,
 ) -> Row:
     return (rule, says, variables or {}, groups, hosts or {})
+
+
+POOLED = {**TWO, "airflow_pgbouncer": ["b"]}
 
 
 def user(**differs: Any) -> dict[str, Any]:
@@ -122,6 +126,36 @@ REFUSED = [
         "airflow_executor: 'LocalExecutor' - it has no workers, but group airflow_worker has w",
         groups=CELERY,
     ),
+    row(
+        "one_host",
+        "group airflow_redis: has a, b: replicas are not built",
+        groups={**TWO, "airflow_redis": ["a", "b"]},
+    ),
+    row(
+        "queues",
+        "airflow_worker_queues (on w): '[]' - is empty: a worker without a queue gets no task",
+        {**BROKER, "airflow_worker_queues": []},
+        CELERY,
+    ),
+    row(
+        "queues",
+        "airflow_worker_queues[1] (on w): 'a,b' - use 1 to 100",
+        {**BROKER, "airflow_worker_queues": ["default", "a,b"]},
+        CELERY,
+    ),
+    row(
+        "default_queue",
+        "airflow_worker_queues (on w): no worker consumes queue default",
+        {**BROKER, "airflow_worker_queues": ["heavy"]},
+        CELERY,
+    ),
+    row(
+        "abandoned_queue",
+        "airflow_worker_queues (on x): the host leaves, and nobody else consumes heavy",
+        BROKER,
+        {**CELERY, "airflow_removed": ["x"]},
+        {"x": {"airflow_worker_queues": ["default", "heavy"]}},
+    ),
     row("one_local_scheduler", "group airflow_scheduler has a, b", groups={**TWO, "airflow_scheduler": ["a", "b"]}),
     row(
         "kubernetes_executor",
@@ -133,8 +167,6 @@ REFUSED = [
         for group in COMPONENTS
     ),
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
-    row("not_built", "group airflow_redis: Redis is not built yet", groups={**ONE, "airflow_redis": ["a"]}),
-    row("not_built", "group airflow_pgbouncer: PgBouncer is not built yet", groups={**ONE, "airflow_pgbouncer": ["a"]}),
     row(
         "not_built",
         "group airflow_cluster: Kubernetes is not built yet",
@@ -222,6 +254,9 @@ REFUSED = [
         TWO,
         {"b": {"airflow_jwt_secret": LONGER}},
     ),
+    row("admin", "is that of the collection's own service account", {"airflow_admin_username": "windward"}),
+    row("admin", "is that of the collection's own", {"airflow_admin_email": "Windward@localhost"}),
+    row("database_names", "pg_airflow' - is PostgreSQL's own", {"airflow_database_user": "pg_airflow"}),
     row("admin", "airflow_admin_username: 'a b'", {"airflow_admin_username": "a b"}),
     row("admin", "airflow_admin_email: 'nobody'", {"airflow_admin_email": "nobody"}),
     # Data.
@@ -316,6 +351,52 @@ REFUSED = [
         "airflow_postgresql_config.work_mem: must be a string",
         {"airflow_postgresql_config": {"work_mem": [4]}},
     ),
+    row(
+        "pgbouncer_config",
+        "airflow_pgbouncer_config.pool_mode: 'session' - is set by the collection; leave it out",
+        {"airflow_pgbouncer_config": {"pool_mode": "session"}},
+    ),
+    row(
+        "pgbouncer_config",
+        "airflow_pgbouncer_config.listen_port: 6433 - is set by the collection; use airflow_pgbouncer_port",
+        {"airflow_pgbouncer_config": {"listen_port": 6433}},
+    ),
+    row(
+        "pgbouncer_config",
+        "airflow_pgbouncer_config.verbose: has a line end",
+        {"airflow_pgbouncer_config": {"verbose": "1\npool_mode = session"}},
+    ),
+    row(
+        "pooled_names",
+        "airflow_database_name: 'air flow' - PgBouncer can't have it",
+        {**EXTERNAL, "airflow_database_name": "air flow"},
+        without("airflow_postgresql", POOLED),
+    ),
+    row(
+        "pooled_names",
+        "airflow_results_database_name: 'pgbouncer' - PgBouncer can't have it",
+        {"airflow_results_database_name": "pgbouncer"},
+        POOLED,
+    ),
+    row(
+        "pooled_statements",
+        "airflow_config.database.sql_alchemy_connect_args_async: is set by the collection behind PgBouncer",
+        config("database", "sql_alchemy_connect_args_async", "my.module.ARGS"),
+        POOLED,
+    ),
+    row(
+        "database_pools",
+        "airflow_postgresql_config.max_connections (on b): 40 - PgBouncer's pools may take 35, and 20 are kept for "
+        "other work: give 55, or leave it out",
+        {"airflow_postgresql_config": {"max_connections": 40}},
+        POOLED,
+    ),
+    row(
+        "database_pools",
+        "airflow_postgresql_config.max_connections (on b): 100 - PgBouncer's pools may take 90, and",
+        {"airflow_postgresql_config": {"max_connections": 100}, "airflow_pgbouncer_config": {"default_pool_size": 90}},
+        POOLED,
+    ),
     # Hosts.
     row("address", "airflow_address: '10.0.0.300' - is no host name", {"airflow_address": "10.0.0.300"}),
     row(
@@ -351,8 +432,9 @@ REFUSED = [
     row("path", "airflow_python: 'python3' - must be an absolute path", {"airflow_python": "python3"}),
     row("path", "airflow_state_dir: '/srv/../x' - must be an absolute path", {"airflow_state_dir": "/srv/../x"}),
     row("path", "airflow_log_dir: '/srv/a b' - must be an absolute path", {"airflow_log_dir": "/srv/a b"}),
-    row("directory", "airflow_install_dir: '/opt' - belongs to the system", {"airflow_install_dir": "/opt"}),
-    row("directory", "airflow_log_dir: '/var/log' - belongs to the system", {"airflow_log_dir": "/var/log"}),
+    row("directory", "airflow_install_dir: '/opt' - is removed by cleanup", {"airflow_install_dir": "/opt"}),
+    row("directory", "airflow_log_dir: '/airflow' - is removed by cleanup", {"airflow_log_dir": "/airflow"}),
+    row("directory", "airflow_state_dir: '/var/lib/dpkg' - is removed", {"airflow_state_dir": "/var/lib/dpkg"}),
     row(
         "directory",
         "airflow_state_dir: '/home/airflow' - the units can't use what is under /home",
@@ -479,6 +561,36 @@ REFUSED = [
         "must have no user, query or fragment",
         config("api", "base_url", "https://airflow.example.org/?x=1"),
     ),
+    # The proxy.
+    row("port_twice", "airflow_proxy_port: 8080 - proxy and api-server", {"airflow_proxy_port": 8080},
+        {**ONE, "airflow_proxy": ["a"]}),
+    row("one_host", "group airflow_proxy: has a, b", groups={**TWO, "airflow_proxy": ["a", "b"]}),
+    row(
+        "proxy_ends_tls",
+        "airflow_config.api.ssl_cert: '/etc/ssl/mine.pem' - the proxy asks the api-servers over plain HTTP",
+        config("api", "ssl_cert", "/etc/ssl/mine.pem"),
+        PROXY,
+    ),
+    row(
+        "believed_headers",
+        "airflow_config.fab.enable_proxy_fix (on a): True - whoever connects could say that he is somebody else: leave",
+        config("fab", "enable_proxy_fix", True),
+        PROXY,
+    ),
+    row(
+        "believed_headers",
+        "airflow_config.fab.enable_proxy_fix: 'true' - whoever connects could say that he is somebody else: there is",
+        config("fab", "enable_proxy_fix", "true"),
+    ),
+    row(
+        "believed_headers",
+        "airflow_environment.FORWARDED_ALLOW_IPS: whoever connects",
+        environment("FORWARDED_ALLOW_IPS", "10.0.0.1, *"),
+    ),
+    row("proxy_reaches", "airflow_config.api.host (on a): '127.0.0.1' - the proxy can't reach it there",
+        config("api", "host", "127.0.0.1"), PROXY),
+    row("proxy_reaches", "airflow_config.api.base_url: 'http://air.example.org' - the proxy speaks TLS only",
+        config("api", "base_url", "http://air.example.org"), PROXY),
     row("environment", "airflow_environment.FOO BAR: is no name", environment("FOO BAR")),
     row("environment", "airflow_environment.1: is no name", environment(1)),
     row(
@@ -619,6 +731,23 @@ WARNED = [
         CELERY,
     ),
     row(
+        "database_pools",
+        "airflow_pgbouncer_config.default_pool_size (on b): 10 - the components need 35: with fewer they wait for",
+        {"airflow_pgbouncer_config": {"default_pool_size": 10}},
+        POOLED,
+    ),
+    row(
+        "database_pools",
+        "airflow_postgresql_config.max_connections: 100 - the components may take 125, and 20 are kept",
+        {"airflow_postgresql_config": {"max_connections": 100}},
+    ),
+    row(
+        "pooled_addresses",
+        "airflow_address (on a): 'a.example.org' - is a name, and PgBouncer's rules take addresses only",
+        groups=POOLED,
+        hosts={"a": {"airflow_address": "a.example.org"}},
+    ),
+    row(
         "unsafe_option",
         "airflow_config.api.expose_config: 'non-sensitive-only' - shows settings",
         config("api", "expose_config", "non-sensitive-only"),
@@ -653,6 +782,7 @@ ACCEPTED = [
     },
     {"airflow_environment": {"TZ": "UTC", "OMP_NUM_THREADS": 1, "AIRFLOW_VAR_X": "multi\nline"}},
     {"airflow_drain_timeout": "30", "airflow_database_port": "5433"},
+    {"airflow_pgbouncer_config": {"default_pool_size": 50, "server_idle_timeout": "60"}},
     {"airflow_pools": [{"name": "p", "slots": "-1", "state": "present"}, {"name": "gone", "state": "absent"}]},
     {
         "airflow_connections": [
@@ -667,6 +797,7 @@ ACCEPTED = [
     {"airflow_proxy_environment": {"HTTPS_PROXY": "http://u:p@proxy:3128", "no_proxy": "localhost"}},
     {"airflow_dags_paused": ["a"], "airflow_dags_unpaused": ["b"], "airflow_dags_release": "0f" * 16},
     {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}},
+    {"airflow_config": {"fab": {"enable_proxy_fix": True}, "api": {"host": "10.0.0.10"}}},
 ]
 
 
@@ -690,6 +821,11 @@ def test_accepted(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables)] == []
 
 
+def test_accepted_with_a_pooler() -> None:
+    assert declared({"airflow_pgbouncer_config": {"default_pool_size": 35, "max_client_conn": 145}}, POOLED) == []
+    assert declared(EXTERNAL, without("airflow_postgresql", POOLED)) == []
+
+
 def test_accepted_with_celery_and_an_existing_server() -> None:
     results = {"airflow_results_database_password": "given-too"}
     assert declared({**EXTERNAL, **BROKER, **results}, without("airflow_postgresql", CELERY)) == []
@@ -704,6 +840,7 @@ def test_accepted_with_celery_and_an_existing_server() -> None:
         ("airflow_pythonpath", lambda at: at / "file.py", "is no directory"),
         ("airflow_webserver_config", lambda at: at / "dags", "is no file"),
         ("airflow_ca_bundle", lambda at: at / "none", "there is no such file"),
+        ("airflow_proxy_certificate", lambda at: at / "none", "there is no such file"),
         ("airflow_dags", lambda at: Path("dags"), "must be absolute"),
         ("airflow_webserver_config", lambda at: at / "bad.py", "is no Python: line 2"),
         ("airflow_webserver_config", lambda at: at / "nul.py", "is no Python"),
@@ -745,6 +882,8 @@ def test_every_rule_has_a_row() -> None:
         "dags",
         "webserver_config",
         "ca_bundle",
+        "proxy_certificate",
+        "proxy_without_host",
         "types",
     }
     assert {rule.__name__ for rule in registry.HOST_RULES + registry.DEPLOYMENT_RULES} | {"types"} == here

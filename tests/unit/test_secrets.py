@@ -18,6 +18,8 @@ from ansible_collections.windward.airflow.plugins.module_utils._kinds import (
 )
 from ansible_collections.windward.airflow.plugins.module_utils._masks import sensitive, without
 from ansible_collections.windward.airflow.plugins.module_utils._secrets import (
+    VARIABLES,
+    Fingerprints,
     carried,
     compare,
     pack,
@@ -34,6 +36,7 @@ from ansible_collections.windward.airflow.plugins.module_utils._secrets import (
         (1, True, False),
         (0, False, False),
         (float("nan"), float("nan"), True),
+        (1, 1.0, False),
         ("***", "anything", None),
         ("***", {"even": "this"}, None),
         ("pre-***-post", "pre-secret-post", None),
@@ -184,3 +187,50 @@ def test_no_secret_is_left_anywhere_in_a_result() -> None:
     assert without(result, secrets) == {
         "a": [f"{stars}'s", {"b": f"no {stars}, and a {stars}"}], "secret": 1, "c": ["other", None],
     }  # fmt: skip
+
+
+class Server:
+    """Holds what Fingerprints keep, and has an empty audit log."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def pages(self, path: str, _key: str, _query: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.rows if path == VARIABLES else []
+
+    def get(self, _path: str, _query: dict[str, Any]) -> dict[str, Any]:
+        return {"event_logs": []}
+
+    def request(self, _method: str, _path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.rows = body["actions"][0]["entities"]
+        return {"create": {"success": [], "errors": []}}
+
+
+def write(server: Server, key: str, value: Any) -> None:
+    Fingerprints(server, "variable", key, "on_change").record({"mark": {"v": {"value": value}}}, set())  # type: ignore[arg-type]
+
+
+def same(server: Server, key: str, current: Any, wanted: Any) -> bool:
+    known = Fingerprints(server, "variable", key, "on_change")  # type: ignore[arg-type]
+    known.asked = {"v"}
+    return known.same("v", ("value",), current, wanted)
+
+
+def test_another_key_s_fingerprints_are_not_carried_on() -> None:
+    server = Server()
+    write(server, "the key of one operator", "old")
+    assert same(server, "the key of one operator", "***", "old")
+    write(server, "the key of another one", "new")
+    assert same(server, "the key of another one", "***", "new")
+    assert not same(server, "the key of one operator", "***", "old"), "it was overwritten since"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("8e1234567890", "7e4444444444"), ("3.1", "3.10"), ("1.12345678901234567", "1.12345678901234569")]
+)
+def test_numbers_that_a_float_takes_for_the_same(old: str, new: str) -> None:
+    server, shown = Server(), content(json.dumps(json.loads(old)))  # as Airflow's API spells it
+    write(server, "a key of an operator", content(old))
+    assert same(server, "a key of an operator", shown, content(old))
+    assert not same(server, "a key of an operator", shown, content(new))
+    assert not same(server, "a key of an operator", shown, content(f"[{new}]"))

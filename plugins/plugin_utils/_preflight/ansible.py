@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable, AnsibleValueOmittedError
+from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from .contract import Contract
 from .deployment import Finding
 from .engine import Given
-from .types import Unreadable
+from .types import Unreadable, near, ours
 
 _OMITTED = object()
 
@@ -26,13 +28,27 @@ def given(contract: Contract, variables: Mapping[str, Any], templar: Templar) ->
     for name in variables:
         if name in contract.options:
             values[name] = _plain(variables[name], templar)
-        elif name.startswith("airflow_"):
+        elif name.startswith("airflow_") or (ours(name) and near(name, contract.options)):
             values[name] = None
     address = _plain(variables.get("ansible_host", ""), templar)
     return Given(
         {name: value for name, value in values.items() if value is not _OMITTED},
         address if isinstance(address, str) else "",
     )
+
+
+@contextmanager
+def decrypted(loader: DataLoader, path: str) -> Iterator[str]:
+    """A file that may be encrypted by Vault as one that is not, for as long as it is looked at; or ""."""
+    try:
+        real = loader.get_real_file(path)
+    except AnsibleError:
+        yield ""
+        return
+    try:
+        yield real
+    finally:
+        loader.cleanup_tmp_file(real)
 
 
 def result(findings: Iterable[Finding], **also: Any) -> dict[str, Any]:

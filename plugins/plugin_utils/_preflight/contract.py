@@ -17,15 +17,8 @@ import yaml
 from ...module_utils._components import is_sensitive
 
 ROLES = Path(__file__).parents[3] / "roles"
-# Groups besides those of the components (vars/main/components.yml).
-OTHER_GROUPS = (
-    "airflow",
-    "airflow_postgresql",
-    "airflow_pgbouncer",
-    "airflow_redis",
-    "airflow_cluster",
-    "airflow_removed",
-)
+# Groups besides those of components and services (vars/main).
+OTHER_GROUPS = ("airflow", "airflow_cluster", "airflow_removed")
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s]*@")
 
 
@@ -50,6 +43,7 @@ class Contract:
     defaults: Mapping[str, Any]
     releases: Mapping[str, Mapping[str, Any]]
     components: Mapping[str, Mapping[str, Any]]
+    services: Mapping[str, Mapping[str, Any]]
     systems: tuple[Mapping[str, Any], ...]
 
     @classmethod
@@ -61,12 +55,14 @@ class Contract:
             defaults={k: v for path in sorted(role.glob("defaults/main/*.yml")) for k, v in _load(path).items()},
             releases=constants["__airflow_releases"],
             components=constants["__airflow_components"],
+            services=constants["__airflow_services"],
             systems=tuple(constants["__airflow_systems"]),
         )
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
-        return (*OTHER_GROUPS, *(component["group"] for component in self.components.values()))
+        things = (*self.components.values(), *self.services.values())
+        return (*OTHER_GROUPS, *(thing["group"] for thing in things))
 
     def pins(self, version: str) -> dict[str, set[str]]:
         """Versions that the release's lock has of each distribution; several when they depend on the Python."""

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,8 @@ class Deployment:
     contract: Contract
     groups: Mapping[str, list[str]]
     hosts: dict[str, Host] = field(default_factory=dict)
+    # A file of the controller as it is without Vault, or "" when it can't be decrypted.
+    real_file: Callable[[str], AbstractContextManager[str]] = nullcontext
     secrets: set[str] = field(default_factory=set)  # texts that may not be shown as another variable's value either
 
     def members(self, group: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -26,9 +27,15 @@ class Given:
     address: str = ""
 
 
-def declared(contract: Contract, groups: Mapping[str, list[str]], given: Mapping[str, Given]) -> list[Finding]:
+def declared(
+    contract: Contract,
+    groups: Mapping[str, list[str]],
+    given: Mapping[str, Given],
+    real_file: Callable[[str], AbstractContextManager[str]] = nullcontext,
+) -> list[Finding]:
     """What the inventory says, as far as it can be judged without asking any host."""
     whole, wrong = deployment(contract, groups, given)
+    whole.real_file = real_file
     hosts = [finding for host in whole.targets for finding in _ask(HOST_RULES, host)]
     return _joined([*wrong, *hosts, *_ask(DEPLOYMENT_RULES, whole)], {host.name for host in whole.targets})
 

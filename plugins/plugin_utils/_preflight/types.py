@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
 # In this order: a boolean is a whole number to Python.
@@ -39,10 +39,18 @@ class Problem:
     unreadable: bool = False
 
 
+def ours(name: str) -> str:
+    """A name that begins nearly as ours do (airfow_executor, airflowversion) as one that does; else nothing."""
+    start = re.match(r"[a-z]{6,8}?(?:[_-]|(?=v|e|d|c|p))", name)
+    close = start and SequenceMatcher(None, start[0].rstrip("_-"), "airflow").ratio() >= 0.85
+    return f"airflow_{name[len(start[0]):]}" if start and close else ""
+
+
 def near(name: str, known: Any) -> str | None:
     """The known name that this one is probably meant to be. The common prefix does not make names alike."""
     stems = {candidate.removeprefix("airflow_"): candidate for candidate in known}
-    for match in get_close_matches(name.removeprefix("airflow_").replace("-", "_"), stems, n=1, cutoff=0.8):
+    stem = (ours(name) or name).removeprefix("airflow_").replace("-", "_")
+    for match in get_close_matches(stem, stems, n=1, cutoff=0.8):
         return stems[match]
     return None
 

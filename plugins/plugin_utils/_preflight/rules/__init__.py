@@ -11,7 +11,20 @@ tests/unit/test_preflight_rules.py makes it speak.
 from __future__ import annotations
 
 from ..registry import DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
-from . import accounts, airflow_options, data, files, found, hosts, names, requirements, resources, secrets, topology
+from . import (
+    accounts,
+    airflow_options,
+    data,
+    files,
+    found,
+    hosts,
+    names,
+    proxy,
+    requirements,
+    resources,
+    secrets,
+    topology,
+)
 
 __all__ = [
     "DEPLOYMENT_RULES",
@@ -24,6 +37,7 @@ __all__ = [
     "found",
     "hosts",
     "names",
+    "proxy",
     "requirements",
     "resources",
     "secrets",

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..._ports import is_on
 from ..deployment import Finding, Host
 from ..registry import each_host
-from .hosts import is_on, is_url
+from .hosts import is_url
 
 # What the collection sets from the contract; a second way would break isolation or end in two truths.
 OWNED = {

@@ -9,12 +9,23 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from ..deployment import Finding, Host
-from ..registry import each_host
-from .hosts import is_host, is_loopback
+from ....module_utils import _database_connections
+from ..deployment import Deployment, Finding, Host
+from ..registry import each_host, whole
+from .hosts import is_address, is_host, is_loopback, reached_at
 
 BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
+POSTGRESQL_OWN = ("postgres", "template0", "template1", "public", "none", "all", "replication", "sameuser", "samerole")
 POSTGRESQL_OWNED = {"port": "airflow_database_port", "listen_addresses": "airflow_address", "data_directory": ""}
+PGBOUNCER_OWNED = {
+    "listen_port": "airflow_pgbouncer_port",
+    "listen_addr": "airflow_address",
+    "server_tls_sslmode": "airflow_database_sslmode",
+    "server_tls_ca_file": "airflow_database_ca_path",
+    # Airflow's DSNs and the pools' sizes are made for transactions.
+    **dict.fromkeys(("pool_mode", "unix_socket_dir", "logfile", "pidfile", "user", "conffile"), ""),
+    **dict.fromkeys(("auth_type", "auth_file", "auth_hba_file", "auth_query", "auth_user"), ""),
+}
 
 
 @each_host
@@ -82,7 +93,7 @@ def database_names(host: Host) -> Iterator[Finding]:
                 yield host.refuse(variable, "use up to 63 lower-case letters, digits and underscores")
             elif not host[variable] or re.search(r"[\x00-\x1f\x7f]", host[variable]):
                 yield host.refuse(variable, "must be given, without control characters")
-            elif ours and host[variable] in ("postgres", "template0", "template1"):
+            elif ours and (host[variable] in POSTGRESQL_OWN or host[variable].startswith("pg_")):
                 yield host.refuse(variable, "is PostgreSQL's own; choose another")
 
 
@@ -105,15 +116,88 @@ def broker_url(host: Host) -> Iterator[Finding]:
         yield host.warn("airflow_broker_url", "has no password, and the messages in a broker hold tokens; give it one")
 
 
-@each_host
-def postgresql_config(host: Host) -> Iterator[Finding]:
-    """`airflow_postgresql_config` holds plain settings that the collection does not set itself."""
-    for option, value in host["airflow_postgresql_config"].items():
-        path = f"airflow_postgresql_config.{option}"
+def settings(host: Host, variable: str, product: str, owned: dict[str, str]) -> Iterator[Finding]:
+    """What of a dictionary of another product's settings can't be one, or is set by the collection."""
+    for option, value in host[variable].items():
+        path = f"{variable}.{option}"
         if not isinstance(option, str) or not re.fullmatch(r"[a-z_][a-z0-9_.]*", option):
-            yield host.refuse(path, "is no name of a PostgreSQL setting", None)
-        elif option in POSTGRESQL_OWNED:
-            use = POSTGRESQL_OWNED[option]
+            yield host.refuse(path, f"is no name of a {product} setting", None)
+        elif option in owned:
+            use = owned[option]
             yield host.refuse(path, f"is set by the collection; {'use ' + use if use else 'leave it out'}", value)
         elif not isinstance(value, (str, int, float, bool)):
             yield host.refuse(path, "must be a string, a number or a boolean", None)
+        elif re.search(r"[\x00-\x1f\x7f]", str(value)):
+            yield host.refuse(path, "has a line end or another control character in it", None)
+
+
+@each_host
+def postgresql_config(host: Host) -> Iterator[Finding]:
+    """`airflow_postgresql_config` holds plain settings that the collection does not set itself."""
+    yield from settings(host, "airflow_postgresql_config", "PostgreSQL", POSTGRESQL_OWNED)
+
+
+@each_host
+def pgbouncer_config(host: Host) -> Iterator[Finding]:
+    """`airflow_pgbouncer_config` holds plain settings that the collection does not set itself."""
+    yield from settings(host, "airflow_pgbouncer_config", "PgBouncer", PGBOUNCER_OWNED)
+
+
+@each_host
+def pooled_names(host: Host) -> Iterator[Finding]:
+    """PgBouncer can name the databases: its file knows no quotes, and has a database of its own."""
+    for variable in ("airflow_database_name", "airflow_results_database_name"):
+        plain = re.fullmatch(r"[A-Za-z0-9_.-]+", host[variable]) and host[variable] != "pgbouncer"
+        if host.deployment.members("airflow_pgbouncer") and not plain:
+            yield host.refuse(variable, "PgBouncer can't have it: use letters, digits and _ . - only, not pgbouncer")
+
+
+@each_host
+def pooled_statements(host: Host) -> Iterator[Finding]:
+    """Behind PgBouncer asyncpg's cache of statements stays off."""
+    option = "sql_alchemy_connect_args_async"
+    if host.deployment.members("airflow_pgbouncer") and host.option("database", option) is not None:
+        problem = "is set by the collection behind PgBouncer: leave it out, or empty group airflow_pgbouncer"
+        yield host.refuse(f"airflow_config.database.{option}", problem, None)
+
+
+@each_host
+def pooled_addresses(host: Host) -> Iterator[Finding]:
+    """PgBouncer knows the hosts that it lets in by their addresses."""
+    secrets = {secret for name in host.components() for secret in host.deployment.contract.components[name]["secrets"]}
+    if (host.deployment.members("airflow_pgbouncer") and secrets & {"database", "results_database"}
+            and not is_address(reached_at(host))):
+        yield host.warn(
+            "airflow_address",
+            "is a name, and PgBouncer's rules take addresses only: whoever knows a password comes in; give an address",
+            reached_at(host),
+        )
+
+
+@whole
+def database_pools(deployment: Deployment) -> Iterator[Finding]:
+    """PgBouncer's pools are what the components need, and PostgreSQL grants that many connections."""
+    targets = deployment.targets
+    if not targets:
+        return
+    pooler, server = (
+        next((host for host in targets if host.name in deployment.members(group)), None)
+        for group in ("airflow_pgbouncer", "airflow_postgresql")
+    )
+    limits = pooler["airflow_pgbouncer_config"] if pooler else {}
+    needs = _database_connections.needs(
+        [_database_connections.Host(host.name, host.components(), host["airflow_config"],
+                                    host["airflow_worker_concurrency"]) for host in targets],
+        deployment.contract.components, targets[0]["airflow_executor"])
+    plan = _database_connections.plan(needs, bool(pooler), limits.get("default_pool_size"))
+    wanted = {"default_pool_size": max(plan["needed"].values(), default=0), "max_client_conn": plan["clients"]}
+    for option, need in wanted.items():
+        if pooler and str(limits.get(option)).isdigit() and int(limits[option]) < need:
+            problem = f"the components need {need}: with fewer they wait for each other; leave it out"
+            yield pooler.warn(f"airflow_pgbouncer_config.{option}", problem, limits[option])
+    granted = server["airflow_postgresql_config"].get("max_connections") if server else None
+    if server and str(granted).isdigit() and int(str(granted)) < plan["wanted"]:
+        what, kept = "PgBouncer's pools" if pooler else "the components", _database_connections.RESERVED
+        problem = (f"{what} may take {plan['wanted'] - kept}, and {kept} are kept for other work: "
+                   f"give {plan['wanted']}, or leave it out")
+        yield server.refuse("airflow_postgresql_config.max_connections", problem, granted, warning=not pooler)

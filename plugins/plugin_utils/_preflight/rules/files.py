@@ -19,7 +19,7 @@ from ..deployment import Finding, Host
 from ..registry import each_host
 
 DIRECTORIES = ("airflow_dags", "airflow_plugins", "airflow_pythonpath")
-FILES = ("airflow_webserver_config", "airflow_ca_bundle")
+FILES = ("airflow_webserver_config", "airflow_ca_bundle", "airflow_proxy_certificate")
 
 
 @each_host

@@ -18,7 +18,7 @@ STATE_MB = 300
 LOGS_MB = 500
 # Resident memory of each component at rest (measured with 3.3.2, rounded up), and what the system itself needs.
 MEMORY_MB = {"api-server": 230, "scheduler": 180, "dag-processor": 170, "triggerer": 200, "worker": 310, "flower": 150}
-SYSTEM_MB, POSTGRESQL_MB = 250, 200
+SYSTEM_MB = 250
 SKEW_SECONDS = 5  # Airflow's tokens tolerate 10 between hosts
 
 
@@ -61,10 +61,12 @@ def systemd(host: Host) -> Iterator[Finding]:
 @when_found
 def port_taken(host: Host) -> Iterator[Finding]:
     """No foreign process listens on a port that a component needs."""
-    ours = {f"airflow-{component}.service" for component in host.deployment.contract.components}
+    contract = host.deployment.contract
+    components = tuple(f"airflow-{component}." for component in contract.components)
     for variable, (port, what) in ports(host).items():
         holder = host.found["ports"].get(str(port))
-        if not holder or holder["unit"] in ours or (what == "postgresql" and holder["process"] == "postgres"):
+        ours = contract.services[what]["unit"] if what in contract.services else components
+        if not holder or holder["unit"].startswith(ours):
             continue
         who = holder["process"] or "a process of another user"
         pid = f" (pid {holder['pid']})" if holder["pid"] else ""
@@ -95,8 +97,9 @@ def disk(host: Host) -> Iterator[Finding]:
 @when_found
 def memory(host: Host) -> Iterator[Finding]:
     """There is memory for what runs on the host."""
-    database = POSTGRESQL_MB if host.name in host.deployment.members("airflow_postgresql") else 0
-    need = SYSTEM_MB + database + sum(MEMORY_MB[component] for component in host.components())
+    services = host.deployment.contract.services.values()
+    beside = sum(one["memory_mb"] for one in services if host.name in host.deployment.members(one["group"]))
+    need = SYSTEM_MB + beside + sum(MEMORY_MB[component] for component in host.components())
     if host.found["memory_mb"] < need:
         yield host.warn(
             "ansible_host", f"has {host.found['memory_mb']} MB of memory, its components take {need} MB", host.address
@@ -109,6 +112,14 @@ def downgrade(host: Host) -> Iterator[Finding]:
     here = host.found["release"].get("airflow", "")
     if newer(here, host["airflow_version"]):
         yield host.refuse("airflow_version", f"Airflow {here} is there and its database can't go back: give {here}")
+
+
+@when_found
+def unknown_names(host: Host) -> Iterator[Finding]:
+    """The host knows the names of the others."""
+    for name, known in host.found["resolved"].items():
+        if not known:
+            yield host.refuse("airflow_address", "this host can't resolve it: mend its DNS, or give an address", name)
 
 
 @when_found

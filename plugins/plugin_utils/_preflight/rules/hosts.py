@@ -9,9 +9,9 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
+from ..._ports import listeners
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from ..types import near
@@ -23,6 +23,10 @@ HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/run", "/dev", "/proc", "/sys")
 DAY = 86400
 NUMBERS = {
     "airflow_database_port": (1, 65535),
+    "airflow_pgbouncer_port": (1, 65535),
+    "airflow_redis_port": (1, 65535),
+    "airflow_proxy_port": (1, 65535),
+    "airflow_worker_concurrency": (1, 1000),
     "airflow_releases_keep": (2, 50),  # the running one and the one to go back to
     "airflow_dags_releases_keep": (1, 1000),
     "airflow_drain_timeout": (1, 7 * DAY),
@@ -34,14 +38,19 @@ NUMBERS = {
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 
 
-def is_host(value: str) -> bool:
+def is_address(value: str) -> bool:
     try:
         ipaddress.ip_address(value)
         return True
     except ValueError:
-        # What looks like an IPv4 address but is none is no name either.
-        label = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
-        return bool(re.fullmatch(rf"{label}(\.{label})*\.?", value)) and not re.fullmatch(r"[0-9.]+", value)
+        return False
+
+
+def is_host(value: str) -> bool:
+    # What looks like an IPv4 address but is none is no name either.
+    label = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+    name = re.fullmatch(rf"{label}(\.{label})*\.?", value) and not re.fullmatch(r"[0-9.]+", value)
+    return is_address(value) or bool(name)
 
 
 def is_loopback(value: str) -> bool:
@@ -81,21 +90,12 @@ def same_address(deployment: Deployment) -> Iterator[Finding]:
 
 def ports(host: Host) -> dict[str, tuple[int, str]]:
     """The ports that will be listened on here: `variable path: (port, what for)`."""
-    wanted: dict[str, tuple[int, str]] = {}
-    components = host.deployment.contract.components
-    for component in host.components():
-        local = component == "scheduler" and host["airflow_executor"] == "LocalExecutor"
-        for section, option, default in components["worker" if local else component]["ports"]:
-            value = host.option(section, option, default)
-            if str(value).isdigit():
-                wanted[f"airflow_config.{section}.{option}"] = (int(value), component)
-    if host.runs("scheduler") and is_on(host.option("scheduler", "enable_health_check", False)):
-        value = host.option("scheduler", "scheduler_health_check_server_port", 8974)
-        if str(value).isdigit():
-            wanted["airflow_config.scheduler.scheduler_health_check_server_port"] = (int(value), "the health check")
-    if host.name in host.deployment.members("airflow_postgresql") and not host["airflow_database_host"]:
-        wanted["airflow_database_port"] = (host["airflow_database_port"], "postgresql")
-    return wanted
+    deployment = host.deployment
+    contract = deployment.contract
+    found = listeners(
+        host.name, reached_at(host), host, deployment.groups, contract.components, contract.services
+    )
+    return {one.variable: (one.port, one.what) for one in found}
 
 
 @each_host
@@ -152,8 +152,10 @@ def directory(host: Host) -> Iterator[Finding]:
         hidden = next((top for top in HIDDEN if here.is_relative_to(top)), None)
         if hidden:
             yield host.refuse(variable, f"the units can't use what is under {hidden}: choose another place")
-        elif len(here.parts) < 3 or here.parent == PurePosixPath("/var") or str(here) in ("/usr/lib", "/usr/local"):
-            yield host.refuse(variable, "belongs to the system, and cleanup would empty it: choose one below")
+        elif not any("airflow" in part or part == host["airflow_name"] for part in here.parts[2:]):
+            yield host.refuse(
+                variable, "is removed by cleanup, so its name must show that it is ours: have airflow in it, below /*/"
+            )
         for other, there in host.items(*DIRECTORIES):
             outer = PurePosixPath(there)
             if outer in here.parents or (here == outer and variable < other):
@@ -220,11 +222,6 @@ def forward_twice(deployment: Deployment) -> Iterator[Finding]:
                 path = f"airflow_local_vm.forward[{index}].host_port"
                 yield host.refuse(path, f"{seen[port]} has this port of the controller already; change one", port)
             seen.setdefault(port, host.name)
-
-
-def is_on(value: Any) -> bool:
-    """A boolean as Airflow reads it."""
-    return str(value).strip().lower() in ("true", "t", "1")
 
 
 def is_url(value: str, schemes: tuple[str, ...]) -> bool:

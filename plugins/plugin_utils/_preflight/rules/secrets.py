@@ -16,7 +16,13 @@ from ..registry import each_host, whole
 
 SIGNING = ("airflow_jwt_secret", "airflow_api_secret_key", "airflow_fingerprint_key")
 DISTINCT = ("airflow_fernet_key", *SIGNING, "airflow_admin_password")
-SECRETS = (*DISTINCT, "airflow_database_password", "airflow_results_database_password", "airflow_broker_url")
+SECRETS = (
+    *DISTINCT,
+    "airflow_database_password",
+    "airflow_results_database_password",
+    "airflow_broker_url",
+    "airflow_broker_password",
+)
 # What well-known passwords are made of, digits and signs aside: `Airflow-2026!` is no better than `airflow`.
 WORDS = (
     "administrator|admin|airflow|apache|change|default|hello|it|letmein|login|me|my|passwd|password|pass|please|postgres"
@@ -99,6 +105,9 @@ def admin(host: Host) -> Iterator[Finding]:
         yield host.refuse(
             "airflow_admin_username", "use 1 to 64 letters, digits and @ . _ + -, a letter or digit first"
         )
+    for variable, own in (("airflow_admin_username", "windward"), ("airflow_admin_email", "windward@localhost")):
+        if host[variable].lower() == own:
+            yield host.refuse(variable, "is that of the collection's own service account; choose another")
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", host["airflow_admin_email"]):
         yield host.refuse("airflow_admin_email", "is no e-mail address")
 

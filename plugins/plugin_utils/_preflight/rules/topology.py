@@ -18,8 +18,6 @@ REQUIRED = ("api-server", "scheduler", "dag-processor", "triggerer")
 NOT_BUILT = {
     "airflow_cluster": "Kubernetes is not built yet in 0.1.0; deploy to hosts",
     "airflow_flower": "Flower is not built yet in 0.1.0; empty the group",
-    "airflow_redis": "Redis is not built yet in 0.1.0; empty the group and give airflow_broker_url",
-    "airflow_pgbouncer": "PgBouncer is not built yet in 0.1.0; empty the group",
 }
 # What makes hosts one deployment: it cannot differ between them. Secrets can't either (secrets.py).
 SHARED = (
@@ -32,6 +30,10 @@ SHARED = (
     "airflow_database_user",
     "airflow_results_database_name",
     "airflow_results_database_user",
+    "airflow_redis_port",
+    "airflow_pgbouncer_port",
+    "airflow_proxy_port",
+    "airflow_proxy_certificate",
     "airflow_admin_username",
     "airflow_admin_email",
     "airflow_dags",
@@ -73,8 +75,7 @@ def broker(host: Host) -> Iterator[Finding]:
     """CeleryExecutor has a broker."""
     here = host.deployment.members("airflow_redis")
     if host["airflow_executor"] == "CeleryExecutor" and not host["airflow_broker_url"] and not here:
-        group = "" if "airflow_redis" in NOT_BUILT else "add a host to group airflow_redis or "
-        yield host.refuse("airflow_executor", f"no broker: {group}give airflow_broker_url")
+        yield host.refuse("airflow_executor", "no broker: add a host to group airflow_redis or give airflow_broker_url")
 
 
 @each_host
@@ -89,6 +90,60 @@ def workers(host: Host) -> Iterator[Finding]:
             "airflow_executor",
             f"it has no workers, but group airflow_worker has {', '.join(here)}: empty the group or use CeleryExecutor",
         )
+
+
+@whole
+def one_host(deployment: Deployment) -> Iterator[Finding]:
+    """A service has one host; a second one would be another service."""
+    for service in deployment.contract.services.values():
+        here = deployment.members(service["group"])
+        # PostgreSQL has a sentence of its own (data.py).
+        if len(here) > 1 and service["group"] != "airflow_postgresql":
+            yield deployment.group(service["group"], f"has {', '.join(here)}: replicas are not built, keep one")
+
+
+@each_host
+def queues(host: Host) -> Iterator[Finding]:
+    """A worker has queues, each with a name that fits a command line and a DAG's id."""
+    if not host.runs("worker"):
+        return
+    if not host["airflow_worker_queues"]:
+        yield host.refuse("airflow_worker_queues", "is empty: a worker without a queue gets no task", "[]")
+    for index, name in enumerate(host["airflow_worker_queues"]):
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
+            path = f"airflow_worker_queues[{index}]"
+            yield host.refuse(path, "use 1 to 100 letters, digits, dots, dashes and underscores", name)
+
+
+@whole
+def default_queue(deployment: Deployment) -> Iterator[Finding]:
+    """A worker consumes the queue of tasks that name none."""
+    workers = [host for host in deployment.targets if host.runs("worker")]
+    consumed = {queue for host in workers for queue in host["airflow_worker_queues"]}
+    for host in workers[:1]:
+        wanted = host.option("operators", "default_queue", "default")
+        if host["airflow_executor"] == "CeleryExecutor" and wanted not in consumed:
+            yield host.refuse(
+                "airflow_worker_queues",
+                f"no worker consumes queue {wanted}, where tasks go that name none: add it to one, "
+                "or choose another by airflow_config.operators.default_queue",
+            )
+
+
+@whole
+def abandoned_queue(deployment: Deployment) -> Iterator[Finding]:
+    """A worker that leaves is not the last one of a queue: its tasks would wait for ever."""
+    consumed = {queue for host in deployment.targets if host.runs("worker") for queue in host["airflow_worker_queues"]}
+    for name in deployment.members("airflow_removed"):
+        host = deployment.hosts[name]
+        left = [queue for queue in host["airflow_worker_queues"] if queue not in consumed]
+        if left and consumed:
+            yield host.refuse(
+                "airflow_worker_queues",
+                f"the host leaves, and nobody else consumes {', '.join(left)}: give it to another worker first, "
+                "or take it out of this host's list",
+                None,
+            )
 
 
 @each_host

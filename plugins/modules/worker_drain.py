@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: worker_drain
+short_description: Let a Celery worker finish its tasks, and take no new ones
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Tells the worker of this host to consume no queue any more, then waits until it has neither active nor reserved
+    tasks. What is queued goes to other workers.
+  - The worker itself goes on living, drained. It forgets what it runs with (C(/run/airflow/worker.digest)), so that the
+    next run of the deployment restarts it, and it consumes again. A drain that was interrupted is thus undone.
+  - Uses Celery's control API with the release's own code and the worker's own environment.
+  - Says every fifteen seconds what still runs.
+extends_documentation_fragment:
+  - windward.airflow.release
+options:
+  worker:
+    description: Celery's name of the worker, C(celery@) and the host's address.
+    type: str
+    required: true
+  timeout:
+    description:
+      - Seconds that the tasks may take. If some still run then, the module fails and names them. The worker stays
+        drained, and they go on.
+    type: float
+    default: 3600.0
+attributes:
+  action:
+    support: full
+    description: Its half on the controller says how far it has come.
+  check_mode:
+    support: full
+    description: Says whether there is a worker to drain.
+  diff_mode:
+    support: none
+    description: Nothing is written.
+seealso:
+  - name: Celery's remote control
+    description: What is told to the worker, and asked.
+    link: https://docs.celeryq.dev/en/stable/userguide/workers.html#remote-control
+"""
+
+EXAMPLES = r"""
+- name: Let the worker finish
+  windward.airflow.worker_drain:
+    release: /opt/airflow/current
+    user: airflow-dag
+    worker: celery@10.0.0.21
+    timeout: 1800
+"""
+
+RETURN = r"""
+running:
+  description: What still runs or is reserved, as C(dag_id.task_id run_id).
+  type: list
+  elements: str
+  returned: always
+  sample: []
+seconds:
+  description: How long it took.
+  type: float
+  returned: always
+  sample: 41.3
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _release
+
+SPEC = {
+    **_release.OPTIONS,
+    "worker": {"type": "str", "required": True},
+    "timeout": {"type": "float", "default": 3600.0},
+}
+UNIT = "airflow-worker.service"
+DIGEST = "/run/airflow/worker.digest"
+# A workload holds a token, so nothing of it is given away but names. A reply may be late once, not thrice.
+DRAIN = """
+import json, sys, time
+from airflow.providers.celery.executors.celery_executor import app
+request = json.load(sys.stdin)
+name, deadline = request["worker"], time.monotonic() + request["timeout"]
+
+def ask(question):
+    for patience in (2, 5, 10):
+        inspect = app.control.inspect(destination=[name], timeout=patience)
+        reply = getattr(inspect, question)()
+        if reply and name in reply:
+            return reply[name]
+    raise SystemExit("the worker " + name + " does not answer")
+
+def title(task):
+    try:
+        ti = json.loads(task["args"][0])["ti"]
+        return "{dag_id}.{task_id} {run_id}".format(**ti)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return str(task.get("id"))
+
+for queue in ask("active_queues"):
+    app.control.cancel_consumer(queue["name"], destination=[name])
+while True:
+    consumed = ask("active_queues")
+    running = sorted(title(task) for task in ask("active") + ask("reserved"))
+    if not consumed and not running or time.monotonic() >= deadline:
+        break
+    time.sleep(1)
+json.dump({"running": running, "consumed": [queue["name"] for queue in consumed]}, open(int(sys.argv[1]), "w"))
+"""
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    release, user, worker = module.params["release"], module.params["user"], module.params["worker"]
+    code, _out, _err = module.run_command(["systemctl", "--quiet", "is-active", UNIT])
+    if code or module.check_mode:
+        module.exit_json(changed=not code and os.path.exists(DIGEST), running=[], seconds=0.0)
+    began, consumed = time.monotonic(), os.path.exists(DIGEST)
+    if consumed:
+        os.unlink(DIGEST)
+    try:
+        variables = _release.environment(module.params["config_dir"], "worker")
+        request = {"worker": worker, "timeout": module.params["timeout"]}
+        left = _release.run(DRAIN, release, user, variables, request, timeout=int(module.params["timeout"]) + 120)
+    except (_release.ReleaseError, FileNotFoundError) as error:
+        module.fail_json(msg=f"The worker could not be drained: {error}", changed=consumed)
+    result = {"changed": consumed, "running": left["running"], "seconds": round(time.monotonic() - began, 1)}
+    if left["consumed"]:
+        module.fail_json(msg="{} still consumes {}".format(worker, ", ".join(left["consumed"])), **result)
+    if left["running"]:
+        module.fail_json(msg="{} consumes nothing more, but these still run: {}".format(
+            worker, ", ".join(left["running"])), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

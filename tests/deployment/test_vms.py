@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Two of what can be two: who has which secret, what is refused, and that no task is lost."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import ports
+import proxy
+import pytest
+import yaml
+from ansible_collections.windward.airflow.plugins.module_utils._client import Client
+from deployment import Deployment, deploy
+
+CONTROL, WORKERS, DATA = ("vms-control1", "vms-control2"), ("vms-worker1", "vms-worker2"), "vms-data"
+PROXY = "vms-proxy"
+PATIENCE = 240  # seconds
+LEDGER = "/var/lib/airflow/dag/ledger"
+# Each task writes down its start and its end, with fsync, on the worker that ran it.
+DAGS = f"""
+import os, time
+from datetime import datetime
+from airflow.sdk import DAG, get_current_context, task
+def write(what):
+    ti = get_current_context()["ti"]
+    row = " ".join([what, ti.run_id, ti.task_id, str(ti.try_number), str(time.time())])
+    stream = os.open("{LEDGER}", os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
+    os.write(stream, (row + chr(10)).encode())
+    os.fsync(stream)
+    os.close(stream)
+for queue in ("default", "heavy"):
+    with DAG("ledger_" + queue, schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False,
+             default_args={{"queue": queue, "retries": 1}}):
+        @task
+        def work():
+            write("start")
+            time.sleep(20)
+            write("end")
+        for number in range(2):
+            work.override(task_id="work%d" % number)()
+"""
+
+
+@pytest.fixture(scope="module")
+def vms() -> Deployment:
+    return Deployment("vms")
+
+
+@pytest.fixture(scope="module")
+def ledger(vms: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployed directory of DAGs that keep a ledger."""
+    dags = tmp_path_factory.mktemp("dags")
+    (dags / "ledger.py").write_text(DAGS)
+    deploy(vms, "--tags", "dags", airflow_dags=str(dags))
+    return dags
+
+
+class Work:
+    """DAG runs under way, and what their tasks wrote down."""
+
+    def __init__(self, vms: Deployment, name: str, queues: list[str]) -> None:
+        # Asks again for minutes when nobody answers: a machine that is busy takes its time to start an api-server.
+        self.vms = vms
+        self.api = Client(
+            vms.url(), username="admin", password=vms.secrets()["admin_password"], retry_timeout=PATIENCE
+        )
+        name += f"-{time.time():.0f}"
+        self.runs = [(f"ledger_{queue}", f"{name}-{number}") for number, queue in enumerate(queues)]
+        for dag, run in self.runs:
+            self.api.request("POST", f"/api/v2/dags/{dag}/dagRuns", body={"logical_date": None, "dag_run_id": run})
+
+    def __enter__(self) -> Work:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.api.close()
+
+    def rows(self) -> list[list[str]]:
+        found = "".join(self.vms.shell(f"cat {LEDGER} 2> /dev/null; true", host) for host in WORKERS)
+        names = {run for _dag, run in self.runs}
+        return [row for line in found.splitlines() if (row := line.split())[1] in names]
+
+    def wait_until_running(self, count: int) -> None:
+        deadline = time.monotonic() + 90
+        while len([row for row in self.rows() if row[0] == "start"]) < count:
+            assert time.monotonic() < deadline, self.rows()
+            time.sleep(1)
+
+    def states(self) -> list[str]:
+        return [self.api.get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"] for dag, run in self.runs]
+
+    def settle(self, timeout: float = PATIENCE) -> float:
+        """Wait until every run has succeeded; return how long it took."""
+        began = time.monotonic()
+        while set(states := self.states()) & {"queued", "running"} and time.monotonic() - began < timeout:
+            time.sleep(1)
+        assert set(states) == {"success"}, states
+        return time.monotonic() - began
+
+    def check(self, tries: int = 1) -> None:
+        """No task is lost, none ran twice at a time, none was tried more often than it should."""
+        rows = self.rows()
+        for _dag, run in self.runs:
+            for task in ("work0", "work1"):
+                mine = sorted((float(row[4]), row[0], row[3]) for row in rows if row[1:3] == [run, task])
+                ends = [row for row in mine if row[1] == "end"]
+                starts = [row for row in mine if row[1] == "start"]
+                assert len(ends) == 1 and mine[-1][1] == "end", mine
+                assert len(starts) <= tries, mine
+
+
+def test_a_worker_has_no_metadata_and_no_keys(vms: Deployment) -> None:
+    for host in WORKERS:
+        vms.shell("systemctl is-active airflow-worker", host)
+        everything = vms.shell("cat /etc/airflow/environment/* /etc/airflow/airflow.cfg", host)
+        assert "SQL_ALCHEMY_CONN" not in everything and "JWT_SECRET" not in everything and "FERNET" not in everything
+        assert "AIRFLOW__CELERY__RESULT_BACKEND" in everything
+        assert vms.shell("ls /etc/airflow/secrets.json 2> /dev/null; true", host) == ""
+
+
+def test_the_results_role_is_refused_by_the_metadata_database(vms: Deployment) -> None:
+    environment = vms.shell("cat /etc/airflow/environment/worker", WORKERS[0])
+    backend = re.search(r'RESULT_BACKEND="db\+postgresql\+psycopg2(://[^"]+)"', environment)[1]
+    ask = """umask 077; cat > /root/ask.py <<'END'
+import sys, psycopg2
+for url in sys.stdin.read().split():
+    try:
+        psycopg2.connect("postgresql" + url).close()
+        print("let in")
+    except psycopg2.OperationalError as error:
+        print("refused", any(one in str(error) for one in ("permission denied", "pg_hba.conf", "login rejected")))
+END
+/opt/airflow/current/bin/python /root/ask.py <<'END'
+{}
+END
+rm /root/ask.py"""
+    pooled = backend.replace("/airflow_results?", "/airflow?")
+    direct = pooled.replace(":6432/", ":5432/")
+    assert len({backend, pooled, direct}) == 3
+    said = vms.shell(ask.format(f"{backend}\n{pooled}\n{direct}"), WORKERS[0]).splitlines()
+    assert said == ["let in", "refused True", "refused True"]
+    # Whatever the rules of both say, the database itself refuses the role.
+    asked = "SELECT has_database_privilege('airflow_results', 'airflow', 'CONNECT')"
+    assert vms.shell(f'cd /; runuser -u postgres -- psql -qtAXc "{asked}"', DATA).strip() == "f"
+
+
+def test_the_broker_keeps_everybody_to_what_is_theirs(vms: Deployment) -> None:
+    password = vms.secrets()["broker_password"]
+    # The password comes by standard input, as a script.
+    said = vms.shell(
+        f"""export REDISCLI_AUTH='{password}'
+for words in "CONFIG GET dir" "SET other 1" "SET airflow_x 1" "DEL airflow_x" "FLUSHALL" "KEYS *" "PUBLISH other 1"; do
+  redis-cli --user airflow --no-auth-warning $words 2>&1 | head -1 | cut -c1-6
+done
+unset REDISCLI_AUTH; redis-cli PING 2>&1 | cut -c1-6""",
+        DATA,
+    )
+    refused = "NOPERM"
+    assert said.split() == [refused, refused, "OK", "1", refused, refused, refused, "NOAUTH"]
+    assert vms.shell("ss -Hltn 'sport = 6379' | awk '{print $4}' | sort", DATA).split() == [
+        f"{vms.addresses[DATA]}:6379", "127.0.0.1:6379"
+    ]  # fmt: skip
+    # Debian's own instance does not run.
+    assert vms.shell("systemctl is-enabled redis-server; true", DATA).strip() == "masked"
+
+
+def test_only_what_must_listen_listens(vms: Deployment) -> None:
+    assert ports.differences(vms, ["", WORKERS[0]]) == []
+    vms.shell("systemd-run --quiet --unit=opened python3 -m http.server 45678 --directory /run/systemd", DATA)
+    try:
+        (found,) = ports.differences(vms, [""])
+        assert "45678" in found and DATA in found
+    finally:
+        vms.shell("systemctl stop opened", DATA)
+
+
+def answers(url: str) -> None:
+    """Wait until somebody does."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urlopen(url, timeout=10):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, url
+            time.sleep(1)
+
+
+def test_the_proxy(vms: Deployment) -> None:
+    front = proxy.Proxy(vms, PROXY)
+    proxy.leads_to_a_healthy_airflow(front)
+    proxy.is_trusted_by_its_authority_alone(front)
+    proxy.believes_no_client(front, list(CONTROL))
+    proxy.limits_requests(front)
+    for host in CONTROL:
+        vms.shell("systemctl stop airflow-api-server", host)
+        try:
+            assert front.ask("GET", "/api/v2/monitor/health").status == 200, f"{host} is not missed"
+        finally:
+            vms.shell("systemctl start airflow-api-server", host)
+        answers(f"http://{vms.addresses[host]}:8080/api/v2/version")
+        time.sleep(8)  # the proxy looks every two seconds, and wants to see it well twice
+    proxy.limits_guesses(front)
+
+
+def test_a_restart_of_the_workers_rolls_and_loses_nothing(vms: Deployment, ledger: Path) -> None:
+    with Work(vms, "rolling", ["default", "default", "heavy"]) as work:
+        work.wait_until_running(5)
+        run = deploy(vms, "--tags", "airflow", airflow_worker_concurrency=3)
+        assert run.restarted() == ["worker", "worker"]
+        work.settle()
+        work.check()
+        assert deploy(vms, "--tags", "airflow").restarted() == ["worker", "worker"]
+
+
+def test_a_drain_that_was_interrupted_is_undone(vms: Deployment, ledger: Path) -> None:
+    unit = "/etc/airflow/environment/worker"
+    drained = vms.play("tests/deployment/drain.yml", "--limit", WORKERS[1])
+    assert drained.code == 0 and drained.changed != [], drained.failures
+    assert vms.play("tests/deployment/drain.yml", "--limit", WORKERS[1]).changed == [], "it is drained already"
+    assert vms.shell(f"ls {unit}", WORKERS[1]).strip() == unit
+    assert deploy(vms, "--tags", "airflow").restarted() == ["worker"]
+
+
+@pytest.fixture
+def smaller(vms: Deployment, tmp_path: Path) -> Iterator[Path]:
+    """The inventory without its second worker, which is to be removed."""
+    hosts: dict[str, Any] = yaml.safe_load((vms.inventory / "hosts.yml").read_text())
+    leaving = WORKERS[1]
+    hosts["airflow_removed"] = {"hosts": {leaving: hosts["airflow"]["hosts"].pop(leaving)}}
+    del hosts["airflow"]["children"]["airflow_worker"]["hosts"][leaving]
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (tmp_path / "group_vars").symlink_to(vms.inventory / "group_vars")
+    yield tmp_path
+
+
+def test_a_fault_loses_no_task(vms: Deployment, ledger: Path) -> None:
+    """The scheduler that works is killed, the broker restarts, both api-servers are away for a minute."""
+    with Work(vms, "faults", ["default", "default", "heavy", "heavy"]) as work:
+        work.wait_until_running(4)
+        for host in CONTROL:
+            vms.shell("systemctl kill --signal=KILL --kill-whom=main airflow-scheduler", host)
+        vms.shell("systemctl kill --signal=KILL redis-server@airflow", DATA)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda host: vms.shell("systemctl stop airflow-api-server", host), CONTROL))
+            time.sleep(60)
+            list(pool.map(lambda host: vms.shell("systemctl start airflow-api-server", host), CONTROL))
+        took = work.settle()
+        work.check()
+        print(f"recovered {took:.0f} s after the api-servers were started again")
+
+
+def test_a_worker_leaves_when_its_tasks_have_ended(vms: Deployment, ledger: Path, smaller: Path) -> None:
+    with Work(vms, "leaving", ["default", "default", "default"]) as work:
+        work.wait_until_running(5)
+        inventory, vms.inventory = vms.inventory, smaller
+        try:
+            run = vms.play("playbooks/scale.yml", airflow_dags=str(ledger))
+        finally:
+            vms.inventory = inventory
+        assert run.code == 0, run.failures
+        work.settle()
