@@ -65,7 +65,7 @@ options:
         removed.
     type: str
   team_name:
-    description: Name of the team that owns it, in an Airflow with teams, which is 3.2 or newer.
+    description: Name of the team that owns it, in an Airflow with teams (3.2 or newer). An empty text removes it.
     type: str
   state:
     description: Whether the connection is to exist.

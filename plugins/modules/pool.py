@@ -35,10 +35,13 @@ options:
   include_deferred:
     description: Whether deferred tasks count as occupying their slots. A new pool does not count them unless told to.
     type: bool
+  team_name:
+    description: Name of the team that owns it, in an Airflow with teams (3.2 or newer). An empty text removes it.
+    type: str
   state:
     description:
       - Whether the pool is to exist.
-      - Airflow's own pool V(default_pool) can be resized, but neither described nor deleted.
+      - Airflow's own pool V(default_pool) can be resized, but neither described nor deleted nor given to a team.
     type: str
     choices: [present, absent]
     default: present
@@ -79,6 +82,7 @@ pool:
     slots: 8
     description: Queries at a time
     include_deferred: false
+    team_name: null
 """
 
 from ..module_utils._kinds import POOL

@@ -46,6 +46,9 @@ options:
       - Airflow itself goes by the key alone, so the key of a secret should have a word such as C(secret) in it.
         Before 3.3.2 it would log any other secret, so there it must.
     type: bool
+  team_name:
+    description: Name of the team that owns it, in an Airflow with teams (3.2 or newer). An empty text removes it.
+    type: str
   state:
     description: Whether the variable is to exist.
     type: str
@@ -96,6 +99,7 @@ variable:
     key: report_settings
     value: {bucket: reports, days: [1, 15]}
     description: Read by the DAG monthly_report
+    team_name: ""
 """
 
 from typing import Any
