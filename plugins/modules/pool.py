@@ -14,6 +14,7 @@ author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
   - windward.airflow.attributes
+  - windward.airflow.team
 attributes:
   check_mode:
     support: full
@@ -35,9 +36,6 @@ options:
   include_deferred:
     description: Whether deferred tasks count as occupying their slots. A new pool does not count them unless told to.
     type: bool
-  team_name:
-    description: Name of the team that owns it, in an Airflow with teams (3.2 or newer). An empty text removes it.
-    type: str
   state:
     description:
       - Whether the pool is to exist.
@@ -45,6 +43,9 @@ options:
     type: str
     choices: [present, absent]
     default: present
+seealso:
+  - module: windward.airflow.pool_info
+  - module: windward.airflow.resources
 """
 
 EXAMPLES = r"""

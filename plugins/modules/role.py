@@ -37,7 +37,9 @@ options:
     elements: dict
     suboptions:
       resource:
-        description: What may be acted upon, as V(DAGs), V(Connections), or V(DAG:sales_daily) for a single DAG.
+        description:
+          - What may be acted upon, as V(DAGs), V(Connections), or V(DAG:sales_daily) for a single DAG.
+          - FAB refuses a resource or an action that it has never met, and check mode foretells that.
         type: str
         required: true
       actions:

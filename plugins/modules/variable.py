@@ -14,6 +14,7 @@ author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
   - windward.airflow.attributes
+  - windward.airflow.team
   - windward.airflow.fingerprints
 attributes:
   check_mode:
@@ -46,9 +47,6 @@ options:
       - Airflow itself goes by the key alone, so the key of a secret should have a word such as C(secret) in it.
         Before 3.3.2 it would log any other secret, so there it must.
     type: bool
-  team_name:
-    description: Name of the team that owns it, in an Airflow with teams (3.2 or newer). An empty text removes it.
-    type: str
   state:
     description: Whether the variable is to exist.
     type: str

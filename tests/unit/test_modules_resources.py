@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.windward.airflow.plugins.doc_fragments import team
 from ansible_collections.windward.airflow.plugins.module_utils._kinds import KINDS
 from ansible_collections.windward.airflow.plugins.module_utils._secrets import Fingerprints, pack, unpack
 from api_script import ScriptedApi, run_module
@@ -453,8 +454,9 @@ def test_the_elements_have_the_options_of_the_modules() -> None:
         module = importlib.import_module(f"ansible_collections.windward.airflow.plugins.modules.{name}")
         return yaml.safe_load(module.DOCUMENTATION)["options"]
 
+    of_teams = yaml.safe_load(team.ModuleDocFragment.DOCUMENTATION)["options"]
     for name, kind in KINDS.items():
-        elements, own = docs("resources")[name]["suboptions"], docs(kind.kind)
+        elements, own = docs("resources")[name]["suboptions"], {**docs(kind.kind), **of_teams}
         assert elements.keys() == kind.options.keys() <= own.keys()
         for option, about in elements.items():
             same = ("type", "choices", "default", "required")
