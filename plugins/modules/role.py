@@ -158,16 +158,15 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     more = [] if name in OWN else UNASKED
     keep = permissions is None and current is not None
     wanted = None if keep else grouped(pairs_of([*(permissions or ()), *more]))
+    new = set(pairs_of(wanted or ())) - set(pairs_of(current["permissions"] if current else ()))
     if module.check_mode and module.params["state"] == "present":
-        has_now = role_row(found)["permissions"] if found else ()
-        foresee(client, set(pairs_of(wanted or ())) - set(pairs_of(has_now)))
+        foresee(client, new)
     try:
         result = ROLE.settle(module, client, name, current, {"permissions": wanted})
     except AirflowApiError as exc:
-        if exc.status != 400:
-            raise
-        # FAB says which one it doesn't know.
-        raise AirflowApiError(f"{exc} (permissions: resource, actions)", 400, exc.result) from exc
+        if exc.status == 400:
+            foresee(client, new)  # tells all, and by the names of the options
+        raise
     fewer = wanted is not None and current and set(pairs_of(current["permissions"])) - set(pairs_of(wanted))
     if fewer and not module.check_mode and not has(client, name, wanted):
         raise AirflowApiError(
