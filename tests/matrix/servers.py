@@ -146,6 +146,7 @@ def airflow(
             "core.fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "core.load_examples": "False",
             "core.multi_team": str(teams),
+            "core.test_connection": "Enabled",
             "core.parallelism": "2",
             "database.sql_alchemy_conn":
                 f"postgresql+psycopg2://airflow:{database.password}@127.0.0.1:{database.port}/{name}",
