@@ -42,9 +42,13 @@ lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
 RELEASE := 3.3.2
 CUT := $(shell sed -n '/^  $(RELEASE):/,/released/s/.*released: "\([^"]*\)".*/\1/p' roles/airflow/vars/main/releases.yml)
 .PHONY: lock-airflow
-lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date
+lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date, and list its options
 	cd roles/systemd/files/locks/$(RELEASE) && $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	  --exclude-newer $(CUT) pyproject.toml -o requirements.txt
+	home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; cd roles/airflow/files/options; \
+	AIRFLOW_HOME=$$home $(BIN)/uv run --quiet --no-project --isolated --with-requirements \
+	  $(CURDIR)/roles/systemd/files/locks/$(RELEASE)/requirements.txt python read.py > "$$home/options" && \
+	cat "$$home/options" > $(RELEASE).json
 
 .PHONY: check
 check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)

@@ -506,6 +506,21 @@ REFUSED = [
         {"airflow_local_vm": {"forward": [{"host_port": 1, "port": 70000}]}},
     ),
     # Airflow's own options.
+    row(
+        "unknown_option",
+        "airflow_config.core.paralelism: is no option of Airflow: did you mean parallelism?",
+        config("core", "paralelism", 4),
+    ),
+    row(
+        "unknown_option",
+        "airflow_config.schedulr.job_heartbeat_sec: is in no section of Airflow: did you mean scheduler?",
+        config("schedulr", "job_heartbeat_sec", 4),
+    ),
+    row(
+        "unknown_option",
+        "airflow_config.webserver.base_url: is api.base_url now",
+        config("webserver", "base_url", "https://airflow.example.org"),
+    ),
     row("config_shape", "airflow_config.Core: is no section", {"airflow_config": {"Core": {}}}),
     row("config_shape", "airflow_config.core: must be a dictionary", {"airflow_config": {"core": "x"}}),
     row("config_shape", "airflow_config.core.Parallelism: is no option", config("core", "Parallelism", 4)),
@@ -709,6 +724,13 @@ REFUSED = [
 
 # (rule, what the warning says, ...): not refused, because somebody may know better.
 WARNED = [
+    row("unknown_option", "is gone from Airflow 3.3.2", config("webserver", "worker_class", "sync")),
+    row(
+        "unknown_option",
+        "airflow_config.core.our_flag: is described neither by Airflow nor by its providers; if it is your own, list "
+        "airflow_config.core.our_flag in airflow_ignore_variables",
+        config("core", "our_flag", "x"),
+    ),
     row(
         "unknown_variable", "airflow_team: is no variable of this collection and changes nothing", {"airflow_team": "x"}
     ),
@@ -760,6 +782,9 @@ WARNED = [
 ]
 
 ACCEPTED = [
+    {"airflow_config": {"database": {"sql_alchemy_pool_size": 5}, "sentry": {"sentry_dsn_cmd": "cat /etc/dsn"}}},
+    {"airflow_config": {"core": {"our_flag": 1}}, "airflow_ignore_variables": ["airflow_config.core.our_flag"]},
+    {"airflow_config": {"celery_broker_transport_options": {"socket_keepalive": True}, "our_section": {"flag": 1}}},
     {},
     {
         "airflow_config": {
