@@ -50,6 +50,18 @@ def runs_tasks(component: str, executor: str) -> bool:
     return component == ("scheduler" if executor == "LocalExecutor" else "worker")
 
 
+def remote_log_variable(config: Settings) -> str:
+    """Return the name of the variable that is the connection to the store of remote logs, or nothing."""
+    section = config.get("logging")
+    name = section.get("remote_log_conn_id") if isinstance(section, dict) else ""
+    return "AIRFLOW_CONN_" + str(name).upper() if name else ""
+
+
+def handles_logs(component: str, executor: str) -> bool:
+    """Tell whether a component writes logs of tasks or triggers, or reads them for people."""
+    return component in ("api-server", "triggerer") or runs_tasks(component, executor)
+
+
 def dsn(driver: str, database: dict[str, Any], password: str) -> str:
     """Return the SQLAlchemy URL of ``database`` for psycopg2 or asyncpg, which names the TLS mode differently.
 
@@ -208,7 +220,8 @@ def environment(
             readers = _READERS.get((section, option), {component})
             if is_sensitive(section, option) and component in readers:
                 variables[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(value)
-    variables.update({name: str(value) for name, value in deployment["environment"].items()})
+    kept = set() if handles_logs(component, deployment["executor"]) else {remote_log_variable(deployment["config"])}
+    variables.update({name: str(value) for name, value in deployment["environment"].items() if name not in kept})
     return variables
 
 

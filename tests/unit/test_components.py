@@ -135,6 +135,29 @@ def test_both_dsns_come_from_one_declaration() -> None:
     assert "@[fd00::1]:5432/" in environment("scheduler", database=database)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
 
 
+STORE = {"logging": {"remote_logging": True, "remote_base_log_folder": "s3://b/logs", "remote_log_conn_id": "store"}}
+
+
+@pytest.mark.parametrize(
+    ("executor", "wanted"),
+    [
+        ("LocalExecutor", {"api-server", "scheduler", "triggerer"}),
+        ("CeleryExecutor", {"api-server", "worker", "triggerer"}),
+    ],
+)
+def test_the_connection_to_the_store_of_logs_goes_to_those_that_write_or_read_logs(
+    executor: str, wanted: set[str]
+) -> None:
+    given = {"AIRFLOW_CONN_STORE": "aws://id:CANARY@", "AIRFLOW_CONN_OTHER": "http://x"}
+    found = {name: environment(name, executor=executor, config=STORE, environment=given) for name in COMPONENTS}
+    assert {name for name, variables in found.items() if "CANARY" in repr(variables)} == wanted
+    assert all(variables["AIRFLOW_CONN_OTHER"] == "http://x" for variables in found.values())
+    operator = _components.operator_environment(COMPONENTS, deployment(config=STORE, environment=given), SECRETS)
+    assert "CANARY" not in repr(operator)
+    for entry in plan(list(COMPONENTS), executor=executor, config=STORE, environment=given)["files"]:
+        assert "CANARY" not in entry.get("content", "")
+
+
 POOLED = {"host": "pooler", "port": 6432, "sslmode": "require", "ca_path": "", "pooled": True}
 
 
