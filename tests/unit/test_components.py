@@ -148,14 +148,14 @@ STORE = {"logging": {"remote_logging": True, "remote_base_log_folder": "s3://b/l
 def test_the_connection_to_the_store_of_logs_goes_to_those_that_write_or_read_logs(
     executor: str, wanted: set[str]
 ) -> None:
-    given = {"AIRFLOW_CONN_STORE": "aws://id:CANARY@", "AIRFLOW_CONN_OTHER": "http://x"}
+    given = {"AIRFLOW_CONN_STORE": "aws://id:STORE-KEY@", "AIRFLOW_CONN_OTHER": "http://x"}
     found = {name: environment(name, executor=executor, config=STORE, environment=given) for name in COMPONENTS}
-    assert {name for name, variables in found.items() if "CANARY" in repr(variables)} == wanted
+    assert {name for name, variables in found.items() if "STORE-KEY" in repr(variables)} == wanted
     assert all(variables["AIRFLOW_CONN_OTHER"] == "http://x" for variables in found.values())
     operator = _components.operator_environment(COMPONENTS, deployment(config=STORE, environment=given), SECRETS)
-    assert "CANARY" not in repr(operator)
+    assert "STORE-KEY" not in repr(operator)
     for entry in plan(list(COMPONENTS), executor=executor, config=STORE, environment=given)["files"]:
-        assert "CANARY" not in entry.get("content", "")
+        assert "STORE-KEY" not in entry.get("content", "")
 
 
 POOLED = {"host": "pooler", "port": 6432, "sslmode": "require", "ca_path": "", "pooled": True}
