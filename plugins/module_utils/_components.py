@@ -20,6 +20,9 @@ from urllib.parse import quote, urlencode
 
 from . import _environment_file
 
+# Whose X-Forwarded-* an api-server believes: that of the proxy, or one that the user names in airflow_environment.
+BELIEVED = "FORWARDED_ALLOW_IPS"
+
 Settings = dict[str, dict[str, Any]]
 
 # Options that hold a secret by Airflow's own list (`sensitive: true` in its config.yml) or by their name.
@@ -147,7 +150,7 @@ def command(component: str, components: dict[str, Any], deployment: dict[str, An
     if component == "worker":
         words += " --queues {} --celery-hostname celery@{}".format(
             ",".join(deployment["worker_queues"]), deployment["address"])
-    if component == "api-server" and deployment["proxy"]["addresses"]:
+    if component == "api-server" and (deployment["proxy"]["addresses"] or BELIEVED in deployment["environment"]):
         words += " --proxy-headers"
     return words
 
@@ -206,7 +209,7 @@ def environment(
             variables["AIRFLOW__CELERY__RESULT_BACKEND"] = "db+" + backend
     if component == "api-server" and deployment["proxy"]["addresses"]:
         # Nobody else may say for whom he asks.
-        variables["FORWARDED_ALLOW_IPS"] = ",".join(deployment["proxy"]["addresses"])
+        variables[BELIEVED] = ",".join(deployment["proxy"]["addresses"])
     if deployment["proxy"]["ca"] and runs_tasks(component, deployment["executor"]):
         # In the api-server's environment this option would be about a TLS of its own.
         variables["AIRFLOW__API__SSL_CERT"] = deployment["proxy"]["ca_path"]

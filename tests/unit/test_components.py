@@ -305,6 +305,8 @@ def test_the_api_server_believes_the_proxy_and_nobody_else() -> None:
     assert environment("api-server", proxy=PROXY)[BELIEVED] == "10.0.0.9"
     assert [name for name in COMPONENTS if BELIEVED in environment(name, proxy=PROXY)] == ["api-server"]
     assert "--proxy-headers" not in _components.command("api-server", COMPONENTS, deployment())
+    named = deployment(environment={BELIEVED: "10.0.0.9"})  # a load balancer of the user's
+    assert "--proxy-headers" in _components.command("api-server", COMPONENTS, named)
     assert BELIEVED not in environment("api-server")
     mine = environment("api-server", proxy=PROXY, environment={BELIEVED: "10.0.0.0/24"})
     assert mine[BELIEVED] == "10.0.0.0/24"
