@@ -64,8 +64,8 @@ test-long: venv ## All random sequences and bad values that the modules are trie
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
 
 .PHONY: test-vms
-test-vms: venv ## CeleryExecutor on six virtual machines: restarts, faults, ports, a worker that leaves (20 minutes)
-	$(BIN)/python tests/parts.py vms
+test-vms: venv ## CeleryExecutor on six virtual machines and on three with a site's own services (30 minutes)
+	$(BIN)/python tests/parts.py vms own_services
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog

@@ -47,8 +47,8 @@ VM = {
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
 }
-# Six of them, for a quarter of an hour: run by its name (make test-vms) and not with the rest.
-LONG = {"vms": "molecule test -s vms"}
+# Six of them for a quarter of an hour, three for ten minutes: run by name (make test-vms) and not with the rest.
+LONG = {"vms": "molecule test -s vms", "own_services": "molecule test -s own_services"}
 PARTS = {**CHECK, **VM, **LONG}
 
 
