@@ -20,7 +20,8 @@ from typing import Any
 
 from bench import ROOT, play, profile
 
-sys.path[:0] = [str(ROOT / ".collections"), str(ROOT / "tests/deployment")]
+sys.path.insert(0, str(ROOT / ".collections"))
+sys.path.insert(0, str(ROOT / "tests/deployment"))
 import yaml
 from deployment import Deployment
 
