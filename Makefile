@@ -59,7 +59,8 @@ test: venv ## Everything, with virtual machines
 	$(BIN)/python tests/parts.py
 
 .PHONY: test-long
-test-long: venv ## All random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
+test-long: venv ## Every fault on six virtual machines (an hour), then all random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
+	$(BIN)/python tests/parts.py vms_long
 	LIVE_SEQUENCES=$${LIVE_SEQUENCES:-200} LIVE_TRIALS=$${LIVE_TRIALS:-100000} \
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
 
@@ -83,6 +84,10 @@ bench: venv ## Time cold and idle runs against the official quick start, on new 
 .PHONY: bench-resources
 bench-resources: venv ## Time the module resources against Airflow's CLI and a loop of uri, on a new VM (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/resources.py
+
+.PHONY: bench-vms
+bench-vms: venv ## Time tasks through Celery against Airflow's stock configuration, and idle runs on six hosts against two, on new VMs (ROUNDS=3)
+	$(BIN)/python tests/benchmarks/machines.py
 
 .PHONY: matrix
 matrix: venv ## Try every module on each version of Airflow, look into its audit log (VERSIONS="3.1.8 3.2.2")
