@@ -131,8 +131,9 @@ class Airflow:
 def airflow(
     version: str, programs: Path, database: Postgres, logs: Path, teams: bool = False
 ) -> Iterator[Airflow]:
-    """All components but workers, with FAB's users, a DAG bundle of dags/, and a person named admin. With teams, an
-    api-server alone, and one team."""
+    """All components but workers, with FAB's users, a DAG bundle of dags/, and a person named admin.
+
+    With teams, an api-server alone, one team, and the simple auth manager's users: FAB's knows no teams."""
     name = f"airflow_{version.replace('.', '_')}{'_teams' if teams else ''}"
     database.sql(f"create database {name}")
     url = f"http://127.0.0.1:{(port := free_port())}"
@@ -169,6 +170,15 @@ def airflow(
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent),
         }
+        if teams:
+            manager = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+            environment |= {
+                "AIRFLOW__CORE__AUTH_MANAGER": manager,
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin:{TEAM}",
+            }
+            passwords = Path(home) / "simple_auth_manager_passwords.json.generated"
+            passwords.touch(0o600)
+            passwords.write_text(json.dumps({"admin": one.password}))
 
         def run(*words: str, answers: str = "") -> None:
             log = logs / f"{words[0]}-{words[1]}.log"
@@ -180,11 +190,11 @@ def airflow(
                 raise RuntimeError(f"airflow {' '.join(words[:2])} of {version} failed: see {log}")
 
         run("db", "migrate")
-        # The password is asked for, twice, so it is on no command line.
-        run("users", "create", "-u", "admin", "-f", "A", "-l", "B", "-r", "Admin", "-e", "admin@example.org",
-            answers=f"{one.password}\n" * 2)  # fmt: skip
         if teams:
             run("teams", "create", TEAM)
+        else:  # the password is asked for, twice, so it is on no command line
+            run("users", "create", "-u", "admin", "-f", "A", "-l", "B", "-r", "Admin", "-e", "admin@example.org",
+                answers=f"{one.password}\n" * 2)  # fmt: skip
         with contextlib.ExitStack() as running:
             for component in COMPONENTS[:1] if teams else COMPONENTS:
                 command = [str(programs / "airflow"), component]
