@@ -42,9 +42,13 @@ lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
 RELEASE := 3.3.2
 CUT := $(shell sed -n '/^  $(RELEASE):/,/released/s/.*released: "\([^"]*\)".*/\1/p' roles/airflow/vars/main/releases.yml)
 .PHONY: lock-airflow
-lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date
+lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date, and list its options
 	cd roles/systemd/files/locks/$(RELEASE) && $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	  --exclude-newer $(CUT) pyproject.toml -o requirements.txt
+	home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; cd roles/airflow/files/options; \
+	AIRFLOW_HOME=$$home $(BIN)/uv run --quiet --no-project --isolated --with-requirements \
+	  $(CURDIR)/roles/systemd/files/locks/$(RELEASE)/requirements.txt python read.py > "$$home/options" && \
+	cat "$$home/options" > $(RELEASE).json
 
 .PHONY: check
 check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)
@@ -61,8 +65,8 @@ test-long: venv ## Every fault on six virtual machines (an hour), then all rando
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
 
 .PHONY: test-vms
-test-vms: venv ## CeleryExecutor on six virtual machines: restarts, faults, ports, a worker that leaves (20 minutes)
-	$(BIN)/python tests/parts.py vms
+test-vms: venv ## CeleryExecutor on six virtual machines and on three with a site's own services (30 minutes)
+	$(BIN)/python tests/parts.py vms own_services
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog

@@ -49,8 +49,12 @@ VM = {
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
 }
-# Six of them: run by their names (make test-vms, make test-long) and not with the rest.
-LONG = {"vms": "molecule test -s vms", "vms_long": "TESTS=vms_long molecule test -s vms"}
+# Six of them, three for ten minutes: run by their names (make test-vms, make test-long) and not with the rest.
+LONG = {
+    "vms": "molecule test -s vms",
+    "own_services": "molecule test -s own_services",
+    "vms_long": "TESTS=vms_long molecule test -s vms",
+}
 PARTS = {**CHECK, **VM, **LONG}
 
 

@@ -128,7 +128,7 @@ class Sequence:
                 found = {a for a, word in DONE.items() if self.prefix + name in done[listing][word]} or {"none"}
                 assert found == {action}
             if diff and listing == "pools" and diff["after"]:
-                after = {k: v or "" if k == "description" else v for k, v in diff["after"].items()}
+                after = {k: diff["after"][k] or type(v)() for k, v in verdict.fields.items()}
                 assert after == verdict.fields
             if diff and listing == "connections" and diff["after"]:
                 seen = {k: v for k, v in diff["after"].items() if k in verdict.fields}
