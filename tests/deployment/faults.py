@@ -18,7 +18,7 @@ from ansible_collections.windward.airflow.plugins.module_utils._local_vm import 
 from deployment import ROOT, Deployment
 from ledger import LANES, Ledger, Load, as_root
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
 AWAY = 60  # seconds
 POSTGRESQL, REDIS, POOLER, PROXY = "postgresql@15-main", "redis-server@airflow", "pgbouncer-airflow", "haproxy-airflow"
 
@@ -121,15 +121,19 @@ def one_fault(load: Load, fault: Fault, hosts: list[str]) -> str:
     """Strike while tasks are in flight; tell how long it took until a new run succeeded."""
     vms, place = load.ledger.vms, hosts[0] if fault.kills else ""
     load.wait(1 if fault.kills or fault.deferred else 2, place, fault.deferred)
-    fault.strike(vms, hosts)
-    began, struck = time.time(), load.flying(place, fault.deferred)
-    assert struck, f"{fault.name} struck no task in flight"
-    if fault.kills:
-        # A task that was deferred on this host may go on elsewhere; if it was just about to, it is tried again.
-        load.deaths.update(dict.fromkeys({**struck, **load.flying(deferred=True)}, began))
-    if fault.heal:
-        time.sleep(AWAY)
-        fault.heal(vms, hosts)
+    struck, began = load.flying(place, fault.deferred), time.time()
+    try:
+        fault.strike(vms, hosts)
+        if fault.kills:
+            struck, died = load.flying(place), time.time()
+            # A task that was deferred on this host may go on elsewhere; if it was just about to, it is tried again.
+            load.deaths.update(dict.fromkeys({**struck, **load.flying(deferred=True)}, died))
+        assert struck, f"{fault.name} struck no task in flight"
+        if fault.heal:
+            time.sleep(AWAY)
+    finally:
+        if fault.heal:
+            fault.heal(vms, hosts)
     away_for, recovered = time.time() - began, load.ledger.pulse()
     return (f"{fault.name} ({', '.join(hosts)}), {len(struck)} tasks in flight, a new run succeeded after "
             f"{recovered:.1f} s" + (f" (and {away_for:.1f} s away)" if fault.heal else ""))  # fmt: skip
