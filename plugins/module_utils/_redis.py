@@ -47,7 +47,9 @@ def look(url: str) -> dict[str, Any]:
     except socket.gaierror:
         said["problem"] = "this host can't resolve its name"
     except TimeoutError:
-        said["problem"] = f"it does not answer this host within {TIMEOUT:.0f} s"
+        # A server that waits for a line of text says nothing to one that begins TLS.
+        how = " by TLS" if parts.scheme == "rediss" else ""
+        said["problem"] = f"it does not answer this host{how} within {TIMEOUT:.0f} s"
     except OSError as error:
         said["problem"] = f"this host can't use it ({error.strerror or error or 'the connection ended'})"
     except ValueError:

@@ -26,16 +26,15 @@ CONTROL, WORKER, PROXY = "own-control", "own-worker", "own-proxy"
 BRIDGE, STORE_PORT = "10.221.0.1", 5221
 KEY = {"login": "AKIAOFTHETEST", "password": "key-of-the-store-CNRY52"}
 BUCKET = "logs"
-PATIENCE = 180  # seconds
+PATIENCE = 300  # seconds
 DAG = """
-from datetime import datetime, timedelta
-from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
+from datetime import datetime
 from airflow.sdk import DAG, task
 with DAG("logged", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
     @task{queue}
     def say():
         print("said by the worker that will be gone")
-    say() >> TimeDeltaSensor(task_id="waited", delta=timedelta(seconds=1), deferrable=True)
+    say()
 """
 
 
@@ -94,7 +93,7 @@ def store(site: Site) -> Iterator[Any]:
     with (site.folder / "store.log").open("wb") as log:
         server = subprocess.Popen([program, "-H", BRIDGE, "-p", str(STORE_PORT)], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 with urlopen(f"http://{BRIDGE}:{STORE_PORT}/moto-api/", timeout=5):
@@ -165,7 +164,7 @@ def test_the_proxy_shows_the_given_certificate(site: Site, deployed: Run) -> Non
         urlopen(url, timeout=30)
     shown = ssl.get_server_certificate((site.hosts.addresses[PROXY], 443))
     assert shown.split() == made.pem(site.certificate).split()
-    assert site.hosts.shell("ls /etc/haproxy/airflow", PROXY).split() == ["server.pem"]
+    assert site.hosts.shell("ls /etc/haproxy/airflow", PROXY).split() == ["haproxy.cfg", "server.pem"]
     # Tasks reach the API through it: the canary of the play has run so.
     for host in (CONTROL, WORKER):
         said = site.hosts.shell("cat /etc/airflow/airflow.cfg /etc/airflow/environment/*", host)
@@ -182,7 +181,7 @@ def test_the_stores_key_is_with_those_that_need_it(site: Site, deployed: Run) ->
 
 
 def test_a_log_outlives_its_worker(site: Site, store: Any, deployed: Run) -> None:
-    """A task's and a trigger's, read back through the API."""
+    """And is read back through the API."""
     run_id = f"kept-{time.time():.0f}"
     path = f"/api/v2/dags/logged/dagRuns/{quote(run_id)}"
     with site.api() as api:
@@ -194,12 +193,11 @@ def test_a_log_outlives_its_worker(site: Site, store: Any, deployed: Run) -> Non
         assert state == "success"
         keys = [one["Key"] for one in store.list_objects_v2(Bucket=BUCKET, Prefix="airflow/")["Contents"]]
         mine = [key for key in keys if f"run_id={run_id}/" in key]
-        assert sum("task_id=say/" in key for key in mine) == 1 and any(".trigger." in key for key in mine), mine
+        assert len(mine) == 1 and "task_id=say/" in mine[0], mine
         assert site.hosts.shell(f"cat {LOCAL.format(run_id)}", WORKER) == "", "what was kept is not kept twice"
         site.hosts.shell("systemctl stop airflow-worker; rm -r /var/log/airflow/tasks/*", WORKER)
-        for task, says in (("say", "said by the worker that will be gone"), ("waited", "deferred")):
-            instance = api.get(f"{path}/taskInstances/{task}")
-            assert says in _logs.read_log(api, instance).lower(), task
+        told = _logs.read_log(api, api.get(f"{path}/taskInstances/say"))
+        assert "said by the worker that will be gone" in told and f"s3://{BUCKET}/" in told, told
     site.hosts.shell("systemctl start airflow-worker", WORKER)
 
 
@@ -231,7 +229,7 @@ def test_a_redis_that_is_named_is_looked_at(site: Site, deployed: Run) -> None:
             f"redis://airflow:wrong-{password}@{place}:6379/0": ["it refuses this user or password"],
             f"redis://:{password}@{place}:6390/0": ["it lets in whoever connects", "maxmemory-policy is allkeys-lru"],
             f"redis://:{password}@{place}:6391/0": ["this host can't use it (Connection refused)"],
-            f"rediss://:{password}@{place}:6379/0": ["it does not speak TLS"],
+            f"rediss://:{password}@{place}:6379/0": ["it does not answer this host by TLS within 5 s"],
         }
         for url, says in cases.items():
             run = site.play("tests/deployment/found.yml", airflow_broker_url=url)
