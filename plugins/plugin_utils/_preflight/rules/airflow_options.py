@@ -33,6 +33,7 @@ OWNED = {
     ("api", "instance_name"): "airflow_name",
     ("celery", "broker_url"): "airflow_broker_url",
     ("celery", "result_backend"): "the airflow_results_database_* variables",
+    ("celery", "worker_concurrency"): "airflow_worker_concurrency",
     ("logging", "base_log_folder"): "airflow_log_dir",
     ("fab", "config_file"): "airflow_webserver_config",
 }
