@@ -25,7 +25,7 @@ from ansible_collections.windward.airflow.plugins.module_utils._client import Ai
 from ansible_collections.windward.airflow.plugins.module_utils._local_vm import state_dir
 from deployment import Deployment, deploy
 
-PATIENCE = 240  # seconds
+PATIENCE = 600  # seconds: a machine that is busy with six VMs takes minutes to start an api-server
 HEARTBEAT = 300  # seconds after which Airflow misses a task whose worker died; left as it is
 SECONDS = 20  # that a task takes
 YOUNG = 12  # a task of this age is in flight for some seconds more
@@ -163,7 +163,7 @@ class Ledger:
             self._token = api._token
 
     def client(self) -> Client:
-        """Asks again for minutes when nobody answers: a machine that is busy takes its time to start an api-server."""
+        """Asks again for minutes when nobody answers."""
         return Client(self._url, token=self._token, ca_path=str(self._ca), retry_timeout=PATIENCE)
 
     def rows(self) -> list[Row]:
