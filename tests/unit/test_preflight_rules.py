@@ -806,6 +806,18 @@ REFUSED = [
     row("account", "airflow_users[Eve].password: must be a string", {"airflow_users": [user(password=8461037)]}),
     row("types", "airflow_users[0]: 'a' - must be a dictionary", {"airflow_users": ["a"]}),
     row("one_deployment", "airflow_users: differs", groups=TWO, hosts={"b": {"airflow_users": [user()]}}),
+    row(
+        "database_pools",
+        "airflow_pgbouncer_config.max_db_connections (on b): 20 - the components need 35",
+        {"airflow_pgbouncer_config": {"max_db_connections": 20}},
+        POOLED,
+    ),
+    row(
+        "database_pools",
+        "airflow_pgbouncer_config.default_pool_size (on b): 10 - the components need 35: with fewer they wait for",
+        {"airflow_pgbouncer_config": {"default_pool_size": 10}},
+        POOLED,
+    ),
 ]
 
 # (rule, what the warning says, ...): not refused, because somebody may know better.
@@ -880,18 +892,6 @@ WARNED = [
         "airflow_database_port: 6432 - is PgBouncer's usual port: name PostgreSQL itself",
         {**EXTERNAL, "airflow_database_port": 6432},
         without("airflow_postgresql"),
-    ),
-    row(
-        "database_pools",
-        "airflow_pgbouncer_config.max_db_connections (on b): 20 - the components need 35",
-        {"airflow_pgbouncer_config": {"max_db_connections": 20}},
-        POOLED,
-    ),
-    row(
-        "database_pools",
-        "airflow_pgbouncer_config.default_pool_size (on b): 10 - the components need 35: with fewer they wait for",
-        {"airflow_pgbouncer_config": {"default_pool_size": 10}},
-        POOLED,
     ),
     row(
         "database_pools",

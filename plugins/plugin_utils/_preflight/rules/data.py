@@ -191,8 +191,9 @@ def database_pools(deployment: Deployment) -> Iterator[Finding]:
         # In PgBouncer's file 0 is no limit of connections, but a pool of none.
         limit = int(limits[option]) if str(limits.get(option)).isdigit() else need
         if pooler and limit < need and not (limit == 0 and option.endswith("_connections")):
-            problem = f"the components need {need}: with fewer they wait for each other; leave it out"
-            yield pooler.warn(f"airflow_pgbouncer_config.{option}", problem, limits[option])
+            problem = (f"the components need {need}: with fewer they wait for each other; leave it out, or lower "
+                       "airflow_config.database.sql_alchemy_pool_size")
+            yield pooler.refuse(f"airflow_pgbouncer_config.{option}", problem, limits[option])
     granted = server["airflow_postgresql_config"].get("max_connections") if server else None
     if server and str(granted).isdigit() and int(str(granted)) < plan["wanted"]:
         what, kept = "PgBouncer's pools" if pooler else "the components", _database_connections.RESERVED

@@ -16,8 +16,8 @@ from .hosts import ports
 RELEASE_MB, IDLE_MB = 1200, 100
 STATE_MB = 300
 LOGS_MB = 500
-# Resident memory of each component at rest (measured with 3.3.2, rounded up), and what the system itself needs.
-MEMORY_MB = {"api-server": 230, "scheduler": 180, "dag-processor": 170, "triggerer": 200, "worker": 310, "flower": 150}
+# Memory of each component at rest (measured with 3.3.2, rounded up: docs/sizing.md), and what the system itself needs.
+MEMORY_MB = {"api-server": 250, "scheduler": 180, "dag-processor": 200, "triggerer": 210, "worker": 510, "flower": 150}
 SYSTEM_MB = 250
 SKEW_SECONDS = 5  # Airflow's tokens tolerate 10 between hosts
 
