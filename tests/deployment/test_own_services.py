@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import subprocess
 import sys
@@ -23,18 +24,24 @@ from ansible_collections.windward.airflow.plugins.modules import server_certific
 from deployment import Deployment, Run
 
 CONTROL, WORKER, PROXY = "own-control", "own-worker", "own-proxy"
-BRIDGE, STORE_PORT = "10.221.0.1", 5221
+BRIDGE, STORE_PORT = "10.215.0.1", 5221
 KEY = {"login": "AKIAOFTHETEST", "password": "key-of-the-store-CNRY52"}
 BUCKET = "logs"
 PATIENCE = 300  # seconds
 DAG = """
-from datetime import datetime
-from airflow.sdk import DAG, task
+from datetime import datetime, timedelta
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import DAG, BaseOperator, task
+class Wait(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=1)), method_name="resume")
+    def resume(self, context, event=None):
+        print("woken")
 with DAG("logged", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
     @task{queue}
     def say():
         print("said by the worker that will be gone")
-    say()
+    say() >> Wait(task_id="wait")
 """
 
 
@@ -192,12 +199,16 @@ def test_a_log_outlives_its_worker(site: Site, store: Any, deployed: Run) -> Non
             time.sleep(1)
         assert state == "success"
         keys = [one["Key"] for one in store.list_objects_v2(Bucket=BUCKET, Prefix="airflow/")["Contents"]]
-        mine = [key for key in keys if f"run_id={run_id}/" in key]
-        assert len(mine) == 1 and "task_id=say/" in mine[0], mine
+        mine = sorted(key for key in keys if f"run_id={run_id}/" in key)
+        kinds = [re.search(r"task_id=(\w+)/attempt=1\.log(\.trigger)?", key).groups() for key in mine]
+        assert kinds == [("say", None), ("wait", None), ("wait", ".trigger")], mine
         assert site.hosts.shell(f"cat {LOCAL.format(run_id)}", WORKER) == "", "what was kept is not kept twice"
         site.hosts.shell("systemctl stop airflow-worker; rm -r /var/log/airflow/tasks/*", WORKER)
-        told = _logs.read_log(api, api.get(f"{path}/taskInstances/say"))
-        assert "said by the worker that will be gone" in told and f"s3://{BUCKET}/" in told, told
+        site.hosts.shell("rm -rf /var/log/airflow/tasks/*", CONTROL)
+        says = {"say": ["said by the worker that will be gone"], "wait": ["woken", "trigger starting"]}
+        for task, words in says.items():
+            told = _logs.read_log(api, api.get(f"{path}/taskInstances/{task}"))
+            assert all(word in told for word in words) and f"s3://{BUCKET}/" in told, told
     site.hosts.shell("systemctl start airflow-worker", WORKER)
 
 

@@ -23,16 +23,6 @@ CONTROL, WORKERS, DATA = ("vms-control1", "vms-control2"), ("vms-worker1", "vms-
 PROXY = "vms-proxy"
 
 
-@pytest.fixture(scope="module")
-def vms() -> Deployment:
-    return Deployment("vms")
-
-
-@pytest.fixture(scope="module")
-def ledger(vms: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    return Ledger(vms, tmp_path_factory.mktemp("ledger"))
-
-
 def test_a_worker_has_no_metadata_and_no_keys(vms: Deployment) -> None:
     for host in WORKERS:
         vms.shell("systemctl is-active airflow-worker", host)

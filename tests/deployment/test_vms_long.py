@@ -5,21 +5,10 @@
 from __future__ import annotations
 
 import faults
-import pytest
 from deployment import Deployment
 from ledger import HEARTBEAT, LANES, Ledger, Load
 
 BOOT = "cat /proc/sys/kernel/random/boot_id"
-
-
-@pytest.fixture(scope="module")
-def vms() -> Deployment:
-    return Deployment("vms")
-
-
-@pytest.fixture(scope="module")
-def ledger(vms: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    return Ledger(vms, tmp_path_factory.mktemp("ledger"))
 
 
 def test_reboots_lose_nothing(vms: Deployment, ledger: Ledger) -> None:

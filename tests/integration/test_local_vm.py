@@ -119,9 +119,9 @@ def test_check_mode_on_nothing_tells_and_makes_nothing() -> None:
 
 def test_check_of_the_site_ends_well_when_its_vms_are_yet_to_be_made(tmp_path: Path) -> None:
     """On a bridge of its own, so it can be seen that not even that is made."""
-    addresses = {"wwtest-a": "10.221.0.11", "wwtest-b": "10.221.0.12"}
+    addresses = {"wwtest-a": "10.216.0.11", "wwtest-b": "10.216.0.12"}
     vms = {name: {"ansible_host": address, "airflow_local_vm": {}} for name, address in addresses.items()}
-    where = {"airflow_local_vm_network": "10.221.0.0/24", "airflow_local_vm_bridge": "wwtest1"}
+    where = {"airflow_local_vm_network": "10.216.0.0/24", "airflow_local_vm_bridge": "wwtest1"}
     groups = {"airflow_postgresql": "wwtest-b"} | dict.fromkeys(
         ("airflow_api_server", "airflow_scheduler", "airflow_dag_processor", "airflow_triggerer"), "wwtest-a"
     )

@@ -8,17 +8,30 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
-from airflow.sdk import DAG, task
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import DAG, BaseOperator, Context, task
 
 
 def python() -> str:
     """Answer from a plain Python task."""
     print(f"canary: Python {sys.version.split()[0]} on {os.environ['AIRFLOW_HOST_ADDRESS']}")
     return sys.version
+
+
+class Deferred(BaseOperator):
+    """Goes through a triggerer always: a deferrable sensor does not, if what it waits for has come meanwhile."""
+
+    def execute(self, context: Context) -> None:
+        """Wait elsewhere for a moment."""
+        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=1)), method_name="resume")
+
+    def resume(self, context: Context, event: Any = None) -> None:
+        """Say that the triggerer has called."""
+        print("canary: a triggerer woke this task")
 
 
 for queue in os.environ["AIRFLOW_CANARY_QUEUES"].split(","):
@@ -44,4 +57,4 @@ for queue in os.environ["AIRFLOW_CANARY_QUEUES"].split(","):
         first = PythonOperator(task_id="python", python_callable=python)
         taskflow(first.output)
         BashOperator(task_id="bash", bash_command="echo canary: bash says $((6 * 7))")
-        TimeDeltaSensor(task_id="deferred", delta=timedelta(seconds=1), deferrable=True)
+        Deferred(task_id="deferred")
