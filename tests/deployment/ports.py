@@ -18,6 +18,7 @@ import shlex
 import socket
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -98,23 +99,26 @@ def table(deployment: Any) -> dict[str, list[dict[str, Any]]]:
 
 def expected(rows: list[dict[str, Any]], address: str, asker: str) -> list[int]:
     """The ports of a host that ``asker`` (a host, or nobody's name) finds open at one of its addresses."""
-    everywhere = "::" if ":" in address else "0.0.0.0"
+    sixth = ":" in address
+    # Who may come in is known by an address of the inventory, and those are of version 4.
     return sorted({
         row["port"] for row in rows
-        if {address, everywhere} & set(row["addresses"]) and (not row["clients"] or asker in row["clients"])
+        if {address, "::" if sixth else "0.0.0.0"} & set(row["addresses"])
+        and (not row["clients"] or (asker in row["clients"] and not sixth))
     })
 
 
-def differences(deployment: Any, askers: list[str], more: dict[str, list[int]] | None = None) -> list[str]:
-    """Where scans from ``askers`` ("" is this computer) and the table disagree, in words; no list means nowhere."""
+def differences(deployment: Any, askers: list[str], hosts: Collection[str] = ()) -> list[str]:
+    """Where scans of ``hosts`` (all of them) from ``askers`` ("" is this computer) and the table disagree, in words."""
     rows, said = table(deployment), []
-    places = {address: host for host in rows for address in own_addresses(deployment, host)}
+    places = {address: host for host in hosts or rows for address in own_addresses(deployment, host)}
     for asker in askers:
         others = [address for address, host in places.items() if host != asker]
+        assert {":" in address for address in others} == {True, False}, "both versions of IP"
         found = scanned_from(deployment, asker, others) if asker else scanned(others)
         for address, ports in found.items():
             host = places[address]
-            wanted = sorted({*expected(rows[host], address, asker), *(more or {}).get(host, [])})
+            wanted = expected(rows[host], address, asker)
             if ports != wanted:
                 said.append(f"{asker or 'this computer'} finds {ports} open on {host} ({address}), not {wanted}")
     return said

@@ -17,7 +17,8 @@ import proxy
 import pytest
 import yaml
 from deployment import Deployment, deploy
-from ledger import HEARTBEAT, PATIENCE, Ledger, Load
+from ipv6 import ipv6
+from ledger import HEARTBEAT, PATIENCE, Ledger, Load, share
 
 CONTROL, WORKERS, DATA = ("vms-control1", "vms-control2"), ("vms-worker1", "vms-worker2"), "vms-data"
 PROXY = "vms-proxy"
@@ -79,13 +80,16 @@ unset REDISCLI_AUTH; redis-cli PING 2>&1 | cut -c1-6""",
 
 
 def test_only_what_must_listen_listens(vms: Deployment) -> None:
-    assert ports.differences(vms, ["", WORKERS[0]]) == []
-    vms.shell("systemd-run --quiet --unit=opened python3 -m http.server 45678 --directory /run/systemd", DATA)
-    try:
-        (found,) = ports.differences(vms, [""])
-        assert "45678" in found and DATA in found
-    finally:
-        vms.shell("systemctl stop opened", DATA)
+    each = [CONTROL[0], WORKERS[0], DATA, PROXY]  # of each role
+    with ipv6(vms):
+        assert ports.differences(vms, [""]) == []
+        assert ports.differences(vms, each, each) == []
+        vms.shell("systemd-run --quiet --unit=opened python3 -m http.server 45678 --directory /run/systemd", DATA)
+        try:
+            found = ports.differences(vms, [""], [DATA])
+        finally:
+            vms.shell("systemctl stop opened", DATA)
+        assert found and all("45678" in one and DATA in one for one in found)
 
 
 def answers(url: str) -> None:
@@ -160,3 +164,18 @@ def test_a_worker_leaves_when_its_tasks_have_ended(vms: Deployment, ledger: Ledg
         finally:
             vms.inventory = inventory
         assert run.code == 0, run.failures
+
+
+def test_a_new_worker_touches_its_host_and_the_rules_about_it(vms: Deployment, ledger: Ledger) -> None:
+    run = vms.play("playbooks/scale.yml", airflow_dags=str(ledger.dags))
+    assert run.code == 0, run.failures
+    changed = {(host, task.rpartition(" : ")[2]) for task, host, result in run.results() if result.get("changed")}
+    elsewhere = {(host, task) for host, task in changed if host != WORKERS[1]}
+    assert elsewhere <= {
+        (DATA, "Write settings, rules, users and unit"), (DATA, "Run the instance with them"),  # PgBouncer's
+        (CONTROL[0], "Run the canary"),
+    }, elsewhere  # fmt: skip
+    assert run.restarted() == ["worker"]
+    share(WORKERS[1], ledger.outside / WORKERS[1])
+    with Load(ledger, ["default"] * 3) as load:
+        load.wait(1, WORKERS[1])
