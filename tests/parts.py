@@ -34,7 +34,8 @@ CHECK = {
     "sanity": "tests/sanity.sh --skip-test pylint",
     "pylint": "tests/changed.sh pylint 'plugins/*_utils/*.py requirements-dev.txt tests/*.sh' '*.py' "
               "tests/sanity.sh --test pylint",
-    "ansible-lint": "tests/changed.sh ansible-lint '.ansible-lint requirements-dev.txt plugins/modules/*.py plugins/doc_fragments/*.py' "
+    "ansible-lint": "tests/changed.sh ansible-lint "
+                    "'.ansible-lint requirements-dev.txt plugins/modules/*.py plugins/doc_fragments/*.py' "
                     "'*.yml *.yaml :!.collections :!changelogs' ansible-lint --offline -q --nocolor",
     "unit": "pytest -q -n 2 -p no:cacheprovider tests/unit",
     # What antsibull renders from markup that it has checked needs no check as reStructuredText.
