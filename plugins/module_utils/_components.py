@@ -116,8 +116,8 @@ def settings(deployment: dict[str, Any]) -> Settings:
             "colored_console_log": False,
         },
         "fab": {"config_file": deployment["webserver_config"]},
-        # A task outlives two minutes without an api-server (docs/many-machines.md).
-        "workers": {"execution_api_retries": 40, "execution_api_retry_wait_max": 10, "max_failed_heartbeats": 20},
+        # A task outlives five minutes without an api-server, as long as the scheduler waits (docs/many-machines.md).
+        "workers": {"execution_api_retries": 60, "execution_api_retry_wait_max": 10, "max_failed_heartbeats": 20},
         "operators": {"default_queue": queues[0]},
         "usage_data_collection": {"enabled": False},
     }

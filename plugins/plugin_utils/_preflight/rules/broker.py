@@ -22,7 +22,7 @@ REDIS_OWNED = {
     **dict.fromkeys(("requirepass", "user", "aclfile"), "airflow_broker_password"),
     **dict.fromkeys(("dir", "daemonize", "supervised", "pidfile", "logfile", "include", "rename-command"), ""),
     # It has one server, on one port that the table of ports knows.
-    **dict.fromkeys(("protected-mode", "tls-port", "unixsocket", "replicaof", "cluster-enabled"), ""),
+    **dict.fromkeys(("protected-mode", "tls-port", "unixsocket", "replicaof", "slaveof", "cluster-enabled"), ""),
 }
 KEEPS = "noeviction"
 
@@ -77,7 +77,7 @@ def redis_config(host: Host) -> Iterator[Finding]:
         yield host.refuse(
             f"{variable}.maxmemory-policy", f"a full Redis would throw queued tasks away: use {KEEPS}", policy
         )
-    if str(host[variable].get("appendonly", "yes")).lower() in ("no", "false"):
+    if str(host[variable].get("appendonly", "yes")).lower() in ("no", "false", "off"):
         yield host.warn(f"{variable}.appendonly", "what is queued is lost when Redis dies: leave it out", "no")
 
 
@@ -99,6 +99,10 @@ def celery_options(host: Host) -> Iterator[Finding]:
     path, control = "airflow_config.celery.worker_enable_remote_control", "worker_enable_remote_control"
     if not is_on(host.option("celery", control, True)):
         yield host.refuse(path, "a worker that takes no commands can't be drained: leave it out", False)
+    path, pool = "airflow_config.celery.pool", host.option("celery", "pool", "prefork")
+    if pool == "solo":
+        yield host.refuse(path, "while such a worker runs a task it takes no commands, so it can't be drained: "
+                          "leave it out, airflow_worker_concurrency 1 is one task at a time, too", pool)
     if not is_on(host.option("celery", "task_acks_late", True)):
         yield host.warn(
             "airflow_config.celery.task_acks_late", "what a worker has taken is lost when it dies: leave it out", False

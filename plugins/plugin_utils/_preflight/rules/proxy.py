@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import ssl
@@ -84,11 +85,30 @@ def believed_headers(host: Host) -> Iterator[Finding]:
             "there is no proxy; for one of yours, bind airflow_config.api.host to the address where it comes in")
         yield host.refuse(path, f"whoever connects could say that he is somebody else: {use}", value)
     believed = str(host["airflow_environment"].get("FORWARDED_ALLOW_IPS", ""))
-    if {"*", "0.0.0.0/0", "::/0"} & {one.strip() for one in believed.split(",")}:
+    if any(_is_everybody(one.strip()) for one in believed.split(",")):
         path = "airflow_environment.FORWARDED_ALLOW_IPS"
         yield host.refuse(
             path, "whoever connects could say that he is somebody else: name the proxy's addresses", believed
         )
+
+
+def _is_everybody(believed: str) -> bool:
+    """Whether so many addresses are meant that they are no proxy's."""
+    try:
+        return ipaddress.ip_network(believed, strict=False).prefixlen < 8
+    except ValueError:
+        return believed == "*"
+
+
+@whole
+def proxy_port(deployment: Deployment) -> Iterator[Finding]:
+    """The proxy asks every api-server on one port, the one that is set for its own host."""
+    asked = [host for host in deployment.targets if host.name in deployment.members("airflow_proxy")]
+    for host in deployment.targets:
+        port = host.option("api", "port", 8080)
+        if asked and host.runs("api-server") and str(port) != str(asked[0].option("api", "port", 8080)):
+            problem = "the proxy asks another one: set it once, for group airflow"
+            yield host.refuse("airflow_config.api.port", problem, port)
 
 
 @each_host

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
@@ -30,6 +31,7 @@ SHARED = (
     "airflow_database_user",
     "airflow_results_database_name",
     "airflow_results_database_user",
+    "airflow_drain_timeout",
     "airflow_redis_port",
     "airflow_pgbouncer_port",
     "airflow_proxy_port",
@@ -47,6 +49,8 @@ SHARED = (
 # Options of Airflow by which one component finds or believes another.
 SHARED_OPTIONS = (
     ("operators", "default_queue"),
+    # A worker hands out again what another one has had for longer than its own figure.
+    ("celery_broker_transport_options", "visibility_timeout"),
     ("api_auth", "jwt_issuer"),
     ("api_auth", "jwt_audience"),
     ("logging", "worker_log_server_port"),
@@ -267,6 +271,19 @@ def unread_settings(host: Host) -> Iterator[Finding]:
     for variable, group in READERS.items():
         if host[variable] and not host.deployment.members(group):
             yield host.warn(variable, f"nobody reads it: group {group} is empty")
+
+
+@each_host
+def execution_api_url(host: Host) -> Iterator[Finding]:
+    """Where tasks ask is a URL, and one that leads from every worker to an api-server."""
+    value = host.option("core", "execution_api_server_url")
+    if value is None:
+        return
+    path, split = "airflow_config.core.execution_api_server_url", urlsplit(str(value))
+    if split.scheme not in ("http", "https") or not split.hostname or not split.path.rstrip("/").endswith("/execution"):
+        yield host.refuse(path, "give the execution API's URL, such as https://airflow.example.org/execution/", value)
+    elif split.hostname in ("localhost", "127.0.0.1", "::1") and host.runs("worker") and not host.runs("api-server"):
+        yield host.refuse(path, "no api-server runs on this host: name one that it can reach", value)
 
 
 @whole
