@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MASK = "***"
+FEW = 50  # texts that are found sooner one after the other
 Path = tuple[Any, ...]
 # What Airflow 3.3 takes for the name of a secret (its `DEFAULT_SENSITIVE_FIELDS`, without those that others contain).
 _SENSITIVE = re.compile(
@@ -107,10 +108,13 @@ def without(value: Any, secrets: Mapping[int, set[str]]) -> Any:
     def clean(one: Any) -> Any:
         if isinstance(one, str):  # most of them by far, so asked first
             for length in lengths:
-                if length <= len(one):
-                    windows = {one[at : at + length] for at in range(len(one) - length + 1)}
-                    for found in windows & secrets[length]:
-                        one = one.replace(found, "*" * 8)
+                known, places = secrets[length], range(len(one) - length + 1)
+                if len(known) <= FEW:
+                    found = {text for text in known if text in one}
+                else:  # one look at each place, whatever their number; one by one, since the text may be long
+                    found = {text for at in places if (text := one[at : at + length]) in known}
+                for text in found:
+                    one = one.replace(text, "*" * 8)
             return one
         if isinstance(one, (dict, Mapping)):  # a plain dictionary is known as such ten times faster
             return {key: clean(element) for key, element in one.items()}

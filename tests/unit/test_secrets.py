@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -189,6 +192,20 @@ def test_no_secret_is_left_anywhere_in_a_result() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("number", [1, 100])
+def test_a_huge_result_is_searched_without_copies_of_it(number: int) -> None:
+    """A megabyte has a million places where a token of 500 letters may begin, and they overlap."""
+    token = "t" * 499
+    secrets = {500: {f"{token}{chr(0x100 + one)}" for one in range(number)}}
+    text = "t" * 2**20
+    tracemalloc.start()
+    found = without({"text": text, "end": f"{text}\u0100."}, secrets)
+    _now, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == {"text": text, "end": f"{'t' * (2**20 - 499)}********."}
+    assert most < 32 * 2**20
+
+
 class Server:
     """Holds what Fingerprints keep, and has an empty audit log."""
 
@@ -204,6 +221,22 @@ class Server:
     def request(self, _method: str, _path: str, body: dict[str, Any]) -> dict[str, Any]:
         self.rows = body["actions"][0]["entities"]
         return {"create": {"success": [], "errors": []}}
+
+
+def test_what_a_fingerprint_is_made_of() -> None:
+    """Made of anything else, all that earlier releases kept would say nothing, and every secret be written anew."""
+    known = Fingerprints(Server(), "variable", "key", "on_change")  # type: ignore[arg-type]
+
+    def mac(length: int, *message: Any) -> str:
+        text = json.dumps(["variable", *message], sort_keys=True).encode()
+        return base64.b64encode(hmac.digest(b"key", text, "sha256")).decode()[:length]
+
+    value = {"a": {"b": "ä\""}, "c": [1, {"z": None, "y": 2}]}
+    assert known._mark == mac(8, "key")
+    assert known._macs("n", value, ("value",)) == {
+        mac(4, "n", ["value", "a", "b"]): mac(12, "n", ["value", "a", "b"], "ä\""),
+        mac(4, "n", ["value", "c"]): mac(12, "n", ["value", "c"], [1, {"z": None, "y": 2}]),
+    }
 
 
 def write(server: Server, key: str, value: Any) -> None:
