@@ -27,6 +27,7 @@ VERSION = "0.1.0"
 PAGE = 100  # Airflow's own ceiling: a higher limit is cut to it without a word
 TOKEN_PATH = "/auth/token"
 DAY = 86400
+GROUPED = "/importErrors"  # before 3.3 its total counts an error once for each DAG of the file
 
 
 class AirflowApiError(Exception):
@@ -113,6 +114,8 @@ class Client:
             raise AirflowApiError("api_url must be an http:// or https:// URL") from None
         if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
             raise AirflowApiError("api_url must name a host, and hold no user, query or fragment")
+        if not _nameable(parts.hostname):
+            raise AirflowApiError("api_url must name a host, whose parts have 1 to 63 characters each")
         if not 0 < timeout <= DAY or not 0 <= retry_timeout <= DAY:
             raise AirflowApiError(f"api_timeout must be above 0, api_retry_timeout not below, each up to {DAY} s")
         if token is not None and not (token.isascii() and token.isprintable()):
@@ -154,8 +157,14 @@ class Client:
             page = self.get(path, {**(query or {}), "limit": ask, "offset": len(found)})
             rows, total = page[key], page["total_entries"]
             found += rows
-            if not rows or len(found) >= (total if limit is None else min(total, limit)):
+            if len(found) >= (total if limit is None else min(total, limit)):
                 return found
+            if not rows and path.endswith(GROUPED):
+                return found
+            if not rows:
+                raise AirflowApiError(
+                    f"GET {self._url(path)}: no more after {len(found)} of {total} entries, so the answer is not whole"
+                )
 
     def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         reply = self._authorized(method, path, query, body)
@@ -292,8 +301,13 @@ class Client:
         proxy = None
         if not urllib.request.proxy_bypass(f"{self._host}:{self._port}"):
             proxy = urllib.request.getproxies().get(self._scheme)
-        via = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
-        host, port = (via.hostname or "", via.port or 80) if via else (self._host, self._port)
+        try:
+            via = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
+            host, port = (via.hostname or "", via.port or 80) if via else (self._host, self._port)
+        except ValueError:
+            host, port = "", 0
+        if not host or not _nameable(host):  # without its text, which may hold a password
+            raise AirflowApiError(f"The proxy that the environment names for {self._scheme}:// is no URL of a proxy")
         login = {}
         if via and via.username is not None:
             pair = f"{unquote(via.username)}:{unquote(via.password or '')}".encode()
@@ -366,6 +380,15 @@ def _tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     return context
 
 
+def _nameable(host: str) -> bool:
+    """Whether a host's name can be looked up at all."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def _writes(method: str, path: str) -> bool:
     return method != "GET" and path != TOKEN_PATH
 
@@ -384,10 +407,10 @@ def _token_refused(reply: Reply) -> bool:
 def _retry_after(outcome: Reply | AirflowApiError) -> float:
     value = outcome.headers.get("Retry-After", "") if isinstance(outcome, Reply) else ""
     if value.isdecimal():
-        return int(value)
+        return float(value)  # of any length, which an int isn't
     try:
         return parsedate_to_datetime(value).timestamp() - time.time()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from ._client import AirflowApiError, Client, segment
 from ._kinds import Kind
-from ._masks import MASK, leaves, sensitive, texts
+from ._masks import MASK, masked, sensitive, texts
 from ._module import Module
 from ._resource import Plan, plan
-from ._secrets import RESERVED, Fingerprints, carried
+from ._secrets import RESERVED, Fingerprints, carried, spared
 
 CHUNK = 250  # objects in a request: Airflow may take a second for ten new secrets, and must answer within api_timeout
 MARK = "windward-write-"
@@ -77,12 +77,13 @@ def declares_secrets(kind: Kind, element: Mapping[str, Any]) -> bool:
     if element.get("state") == "absent" or not kind.masked:
         return False
     if kind.kind != "connection":
-        return kind.hides(element, "value", None)
+        given = element.get("value") is not None or element.get("src") is not None
+        return given and kind.hides(element, "value", None)
     try:
         wanted = kind.wanted(element)
     except ValueError:
         return False  # is told of later
-    return bool(wanted["password"]) or any(sensitive(key) for path, _leaf in leaves(wanted["extra"]) for key in path)
+    return bool(wanted["password"]) or masked(wanted["extra"]) != wanted["extra"]
 
 
 # -- plan --------------------------------------------------------------------------------------------------------------
@@ -91,7 +92,7 @@ def declares_secrets(kind: Kind, element: Mapping[str, Any]) -> bool:
 def work(kind: Kind, elements: Iterable[Mapping[str, Any]], rows: Mapping[str, Any], known: Fingerprints) -> Work:
     """What makes the rows what the elements declare; pure but for what `known` reads."""
     elements, steps, wrong, seen = list(elements), [], [], set()
-    known.asked = {element[kind.key] for element in elements}
+    known.asked, known.rows = {element[kind.key] for element in elements}, rows
     for element in elements:
         name = element[kind.key]
         try:
@@ -102,7 +103,7 @@ def work(kind: Kind, elements: Iterable[Mapping[str, Any]], rows: Mapping[str, A
             reason: str | None = str(exc)
         else:
             steps.append(step(kind, name, element, wanted, rows.get(name), known))
-            reason = _refused(kind, steps[-1])
+            reason = _refused(kind, steps[-1], known)
         seen.add(name)
         if reason:
             wrong.append(f"{kind.kind} {name}: {reason}")
@@ -137,7 +138,7 @@ def step(
     return Step(name, element, wanted, done, rest, anew)
 
 
-def _refused(kind: Kind, one: Step) -> str | None:
+def _refused(kind: Kind, one: Step, known: Fingerprints) -> str | None:
     missing = [key for key in kind.required if one.plan.action == "create" and one.wanted[key] is None]
     if missing:
         return f"creating it needs {', '.join(missing)}"
@@ -149,13 +150,21 @@ def _refused(kind: Kind, one: Step) -> str | None:
                 f"Airflow empties {', '.join(kind.stuck)} only by deleting and creating it. Declare {', '.join(bare)} "
                 "too, so that nothing can be lost in between"
             )
-    if one.plan.action == "update":
+    if one.sent == "update":
         try:
-            carried(one.rest)
+            carried(one.rest, known.hidden)
         except ValueError as exc:
             return (
                 f"Airflow masks extra.{exc} and would store the mask if it were merged. Declare that key too, or use "
                 "extra_mode: replace"
+            )
+    if known.spares and one.sent == "update" and "extra" in one.plan.fields:
+        try:
+            _spare(one, known)
+        except ValueError as exc:
+            return (
+                f"Airflow masks extra.{exc} and would not restore it, so the extra can't be changed without writing "
+                "that secret. Choose another update_secrets than on_create"
             )
     return kind.refuse(one.name, one.plan)
 
@@ -392,20 +401,23 @@ def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
         fields = {k: v for k, v in fields.items() if k in mask}
     fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}
     if fields.get("extra") is not None:
-        extra = {**carried(a_step.rest), **fields["extra"]}
-        for path in kept:
-            if path[0] == "extra" and any(sensitive(key) for key in path[1:]):
-                _put(extra, path[1:], MASK)  # to Airflow: leave it as it is
-        fields["extra"] = extra
+        fields["extra"] = {**carried(a_step.rest, one.known.hidden), **fields["extra"]}
+        if one.known.spares and a_step.sent == "update":
+            try:
+                fields["extra"].update(_spare(a_step, one.known))
+            except ValueError:  # refused, if it were to change
+                del fields["extra"]
     return one.kind.encode(fields, a_step.element)
 
 
-def _put(into: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
-    """Set what is deep inside; what is on the way there is copied, since it is the declaration's."""
-    for key in path[:-1]:
-        into[key] = dict(into[key])
-        into = into[key]
-    into[path[-1]] = value
+def _spare(a_step: Step, known: Fingerprints) -> dict[str, Any]:
+    """The declared keys of an extra, with masks where Airflow is to leave the secret that it has."""
+
+    def proved(path: tuple[Any, ...], wanted: Any) -> bool:
+        return known.proved(a_step.name, ("extra", *path), wanted)
+
+    spare: dict[str, Any] = spared(a_step.plan.before["extra"], a_step.wanted["extra"], known.hidden, proved)
+    return spare
 
 
 def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._client import AirflowApiError, Client
 from ._connection_uri import FIELDS as FROM_URI
 from ._connection_uri import from_uri
-from ._masks import MASK, Number, extra_of, masked, sensitive, texts
+from ._masks import MASK, Number, TooDeep, deep, extra_of, masked, parsed, sensitive, texts
 from ._resource import Object, Plan, Resource
 from ._secrets import RESERVED
 
@@ -151,6 +151,8 @@ def declare_connection(element: Object) -> dict[str, Any]:
         except ValueError as exc:
             raise ValueError(f"uri: {exc}") from None
     if fields.get("extra") is not None:
+        if deep(fields["extra"]):
+            raise ValueError(f"extra {TooDeep()}")
         try:
             fields["extra"] = json.loads(json.dumps(fields["extra"]))
         except (TypeError, ValueError):
@@ -223,15 +225,27 @@ MAY_BE_JSON = {*'"-0123456789[{tfnNI \t\r\n'}
 def content(value: Any) -> Any:
     """What a variable's text stands for: Airflow's answer spells JSON anew, so two spellings are one value."""
     if not isinstance(value, str):
+        if deep(value):
+            raise TooDeep
         return json.loads(json.dumps(value))
     if value[:1] not in MAY_BE_JSON:  # an exception for each of thousands of plain texts takes time
         return value
     try:
-        parsed = json.loads(value, parse_float=Number)
+        means = parsed(value, parse_float=Number)
+    except TooDeep:
+        raise
     except ValueError:
         return value
     # "x" in quotes is another text than x, and null is a value.
-    return (parsed,) if parsed is None or isinstance(parsed, str) else parsed
+    return (means,) if means is None or isinstance(means, str) else means
+
+
+def stored(text: str) -> Any:
+    """The same of what Airflow has: nobody can declare what is too deep, so as a text it differs from all."""
+    try:
+        return content(text)
+    except TooDeep:
+        return text
 
 
 def given_value(element: Object) -> Any:
@@ -250,6 +264,8 @@ def declare_variable(element: Object) -> dict[str, Any]:
     value = given_value(element)
     try:
         value = None if value is None else content(value)
+    except TooDeep as exc:
+        raise ValueError(f"value {exc}") from None
     except (TypeError, ValueError):
         raise ValueError("value holds something that JSON doesn't know") from None
     return {"value": value, "description": element.get("description"), "team_name": element.get("team_name")}
@@ -275,6 +291,8 @@ def hides_variable(element: Object, field: str, current: Any) -> bool:
         return False
     if secret or sensitive(element["key"]) or any(MASK in text for text in texts(current)):
         return True
+    if masked(current) != current:
+        return True  # of a server that is told not to mask by name
     if element.get("state") == "absent":
         return True  # what it once was declared to be is not known any more
     try:
@@ -303,7 +321,7 @@ VARIABLE = Kind(
     },
     declare=declare_variable,
     decode=lambda row: {
-        "value": content(row.get("value") or ""),
+        "value": stored(row.get("value") or ""),
         "description": row.get("description") or "",
         "team_name": row.get("team_name") or "",
     },

@@ -9,19 +9,53 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ._client import AirflowApiError
+
 MASK = "***"
 FEW = 50  # texts that are found sooner one after the other
 Path = tuple[Any, ...]
-# What Airflow 3.3 takes for the name of a secret (its `DEFAULT_SENSITIVE_FIELDS`, without those that others contain).
-_SENSITIVE = re.compile(
-    "access_key|access_token|api_key|apikey|auth_header|authorization|bearer|connection_string|dsn|passphrase|passwd|"
-    "password|private_key|proxy|proxies|secret|service_account|service_key|token|keyfile_dict|webhook_url"
+# What every supported Airflow takes for the name of a secret, and what 3.2 and 3.3 do besides (its
+# `DEFAULT_SENSITIVE_FIELDS`, without those that others contain). tests/unit/test_masks.py compares them with Airflow's.
+_EVER = (
+    "access_key|access_token|api_key|apikey|authorization|connection_string|passphrase|passwd|password|private_key|"
+    "proxy|proxies|secret|service_account|token|keyfile_dict"
 )
+_SENSITIVE_EVER = re.compile(_EVER)
+_SENSITIVE = re.compile(f"{_EVER}|auth_header|bearer|dsn|service_key|webhook_url")
+DEEPEST = 100  # levels of nesting: far more than anybody means, far less than Python walks through
 
 
-def sensitive(name: object) -> bool:
-    """Airflow's own rule: whether a value of this name is a secret."""
-    return isinstance(name, str) and bool(_SENSITIVE.search(re.sub(r"\W+", "_", name.strip().lower())))
+def sensitive(name: object, ever: bool = False) -> bool:
+    """Airflow's own rule: whether a value of this name is a secret; `ever`: to each supported version."""
+    words = _SENSITIVE_EVER if ever else _SENSITIVE
+    return isinstance(name, str) and bool(words.search(re.sub(r"\W+", "_", name.strip().lower())))
+
+
+def deep(value: Any) -> bool:
+    """Whether a value is nested too deeply to be walked through, by us or by Airflow."""
+    level = [value]
+    for _number in range(DEEPEST):
+        nested = [one for one in level if isinstance(one, (dict, list, tuple))]
+        level = [element for one in nested for element in (one.values() if isinstance(one, dict) else one)]
+        if not level:
+            return False
+    return True
+
+
+def parsed(text: str, **how: Any) -> Any:
+    """JSON that can be walked through. The ValueError of what is none tells its depth, if that is why."""
+    try:
+        value = json.loads(text, **how)
+    except RecursionError:
+        raise TooDeep from None
+    if text.count("[") + text.count("{") > DEEPEST and deep(value):  # to count takes no time
+        raise TooDeep
+    return value
+
+
+class TooDeep(ValueError):
+    def __init__(self) -> None:
+        super().__init__(f"is nested in more than {DEEPEST} levels")
 
 
 def masked(value: Any, name: object = None) -> Any:
@@ -36,7 +70,9 @@ def masked(value: Any, name: object = None) -> Any:
 def masked_text(text: str | None, name: str | None = None) -> str | None:
     """The same for a text that may be JSON. Without a secret in it, it stays letter by letter."""
     try:
-        value = json.loads(text or "")
+        value = parsed(text or "")
+    except TooDeep:
+        return MASK  # what it holds is not known
     except ValueError:
         return masked(text or None, name) or text
     shown = masked(value, name)
@@ -46,7 +82,9 @@ def masked_text(text: str | None, name: str | None = None) -> str | None:
 def extra_of(connection: Mapping[str, Any]) -> dict[str, Any]:
     """A connection's extra as the API gives it; nothing for what is no JSON object, which no API can have written."""
     try:
-        extra = json.loads(connection.get("extra") or "{}")
+        extra = parsed(connection.get("extra") or "{}")
+    except TooDeep as exc:
+        raise AirflowApiError(f"The extra of connection {connection.get('connection_id')} {exc}") from None
     except ValueError:
         return {}
     return extra if isinstance(extra, dict) else {}

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ._client import AirflowApiError, Client
-from ._masks import texts, without
+from ._masks import TooDeep, deep, texts, without
 
 
 def _option(variable: str, **spec: Any) -> dict[str, Any]:
@@ -78,6 +78,10 @@ def run(
     )
     module.checked = True
     for name, value in module.params.items():
+        if deep(value):
+            module.fail_json(msg=f"{name} {TooDeep()}")
+        if wrong := truth_for_number(name, value, module.argument_spec[name]):
+            module.fail_json(msg=f"{wrong} must be a number, not true or false")
         if reason := unsendable(value):
             module.fail_json(msg=f"{name} must not have {reason}")
         if name in ("timeout", "interval") and value is not None and not value >= 0:
@@ -98,6 +102,17 @@ def run(
     except AirflowApiError as exc:
         module.fail_json(msg=str(exc), **exc.result)
     module.exit_json(**result)
+
+
+def truth_for_number(name: str, value: Any, spec: Mapping[str, Any]) -> str | None:
+    """The option that has a truth value for a number: Ansible takes that for one, and Airflow makes 1 or 0 of it."""
+    if isinstance(value, bool):
+        return name if spec.get("type") == "int" else None
+    for option, inner in (spec.get("options") or {}).items():
+        for element in value if isinstance(value, list) else ():
+            if wrong := truth_for_number(f"{name}.{option}", element.get(option), inner):
+                return wrong
+    return None
 
 
 def unsendable(value: Any) -> str | None:

@@ -11,12 +11,12 @@ import hmac
 import json
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
 from ._client import PAGE, AirflowApiError, Client
-from ._masks import MASK, Path, leaves, numbers, sensitive, texts
+from ._masks import MASK, Path, extra_of, leaves, masked, numbers, sensitive, texts
 
 VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
@@ -24,7 +24,7 @@ RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
 _spell = json.JSONEncoder(sort_keys=True).encode  # one for all: to make one takes longer than to use it
 _spell_path = lru_cache(maxsize=4096)(_spell)  # thousands of values are found under a few paths
-READS = ("_get", "_list", "_export", "_test", "test_connection")
+READS = ("_get", "_list", "_export", "cli_connections_test", "test_connection")
 
 
 def compare(current: Any, wanted: Any) -> bool | None:
@@ -60,14 +60,67 @@ def _fits(parts: list[str], text: str) -> bool:
     return True
 
 
-def carried(value: Any, key: object = "", inside: bool = False) -> Any:
+Hidden = Callable[[object], bool]  # whether Airflow hides what has this name
+
+
+def carried(value: Any, hidden: Hidden, key: object = "", inside: bool = False) -> Any:
     """A value of an answer as it may be sent back in a connection's extra, where Airflow restores some masks itself."""
-    inside = inside or sensitive(key)
+    inside = inside or hidden(key)
     if isinstance(value, Mapping):
-        return {name: carried(element, name, inside) for name, element in value.items()}
+        return {name: carried(element, hidden, name, inside) for name, element in value.items()}
     if any(MASK in text for text in texts(value)) and not (inside and value == MASK):
         raise ValueError(str(key))
     return value
+
+
+def spared(
+    current: Any, wanted: Any, hidden: Hidden, proved: Callable[[Path, Any], bool], path: Path = ()
+) -> Any:
+    """A declared value of an extra as it may be sent where a secret that is there must stay: with a mask instead of it,
+    which Airflow restores. What it would not restore must be proved to be as declared; else a ValueError names it."""
+    if isinstance(current, Mapping) and isinstance(wanted, Mapping):
+        return {key: spared(current[key], value, hidden, proved, (*path, key)) if key in current else value
+                for key, value in wanted.items()}  # fmt: skip
+    try:
+        return _stays(current, wanted, hidden, any(map(sensitive, path)), any(map(hidden, path)))
+    except ValueError:
+        if not proved(path, wanted):
+            raise ValueError(".".join(map(str, path))) from None
+        return wanted
+
+
+def _stays(current: Any, wanted: Any, hidden: Hidden, secret: bool, inside: bool) -> Any:
+    """The same for a value below; `secret` by its name, and `inside` what Airflow restores."""
+    verdict = compare(current, wanted)
+    if isinstance(current, Mapping) and isinstance(wanted, Mapping):
+        return {key: _stays(current[key], value, hidden, secret or sensitive(key), inside or hidden(key))
+                for key, value in wanted.items()}  # fmt: skip
+    if isinstance(current, list) and isinstance(wanted, list):
+        if verdict is None:
+            return [_stays(one, other, hidden, secret, inside) for one, other in zip(current, wanted)]
+        # Airflow restores by places, and nobody knows which element became which.
+        holds = any(MASK in text for text in texts(current)) and (secret or masked(wanted) != wanted)
+        if verdict is False and holds:
+            raise ValueError
+        return wanted
+    if inside and current == MASK:
+        return MASK
+    if secret and verdict is None:
+        raise ValueError
+    return wanted
+
+
+def bare(row: Mapping[str, Any]) -> bool:
+    """Whether a connection's answer shows what every Airflow hides by its name, unless it is told not to."""
+
+    def shown(value: Any, secret: bool = False) -> bool:
+        if isinstance(value, Mapping):
+            return any(shown(element, secret or sensitive(key, ever=True)) for key, element in value.items())
+        if isinstance(value, list):
+            return any(shown(element, secret) for element in value)
+        return secret and isinstance(value, str) and value not in ("", MASK)
+
+    return row.get("password") not in (None, "", MASK) or shown(extra_of(row))
 
 
 # -- fingerprints ------------------------------------------------------------------------------------------------------
@@ -89,12 +142,15 @@ def unpack(text: str | None) -> Any:
 
 
 def touched(event: Mapping[str, Any]) -> set[str] | None:
-    """The names that an entry of the audit log may have changed; None for any, as after an import."""
+    """The names that an entry of the audit log may have changed, with masks in them where they hold a secret; None for
+    any name, as after an import."""
     kind = event["event"]
     if kind.endswith(READS):
         return set()
     try:
         extra = json.loads(event["extra"] or "{}")
+        if kind == "enqueue_connection_test" and not extra.get("commit_on_success"):
+            return set()
         if kind.startswith("cli_"):
             words = ast.literal_eval(extra["full_command"])
             return None if "import" in words or "create-default-connections" in words else {*words[3:]}
@@ -105,7 +161,7 @@ def touched(event: Mapping[str, Any]) -> set[str] | None:
                 names.add(name)
     except (ValueError, SyntaxError, TypeError, KeyError, AttributeError):
         return None
-    return None if not names or any(MASK in str(name) for name in names) else names
+    return {str(name) for name in names} or None
 
 
 def _entry(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,10 +181,16 @@ class Fingerprints:
         self._client, self._kind, self._key, self._policy = client, kind, (key or "").encode(), policy
         self.prefix = f"{RESERVED}{kind}s_"
         self.asked: set[str] = set()  # the names that it may be asked about
+        self.rows: Mapping[str, Any] = {}  # what Airflow answered of them, and of others
         self.warnings: set[str] = set()
         self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
         self.verified: set[str] = set()
         self._own: set[int] = set()
+
+    @property
+    def spares(self) -> bool:
+        """Whether no secret of what is there already is ever written."""
+        return self._policy == "on_create"
 
     def ready(self) -> None:
         """Read what is kept, if there is a key: who may not read it is to know before anything is written."""
@@ -150,6 +212,8 @@ class Fingerprints:
     def _unseen(self, name: str, path: Path, wanted: Any) -> bool:
         if self._policy == "always":
             return False
+        if self._policy != "on_create" and path == ("password",) and wanted == "":
+            return False  # there is one: else Airflow would show null
         if self._policy == "on_create" or not self._key:
             self.kept.setdefault(name, set()).add(path)
             if self._policy is None:
@@ -159,19 +223,29 @@ class Fingerprints:
                     "fingerprint_key to know, or choose update_secrets."
                 )
             return True
-        entry = self.entries.get(name)
-        if not entry or entry["key"] != self._mark:
-            return False
-        if not self._macs(name, wanted, path).items() <= entry["macs"].items():
-            return False
-        if self._edited(name, entry):
+        if not self.proved(name, path, wanted):
             return False
         self.verified.add(name)
         return True
 
-    def _macs(self, name: str, value: Any, path: Path = ()) -> dict[str, str]:
+    def proved(self, name: str, path: Path, wanted: Any) -> bool:
+        """Whether this was written there, and nobody touched the object since; not without a key."""
+        entry = self.entries.get(name) if self._key else None
+        if not entry or entry["key"] != self._mark:
+            return False
+        return self._macs(name, wanted, path).items() <= entry["macs"].items() and not self._edited(name, entry)
+
+    def hidden(self, name: object) -> bool:
+        """Whether Airflow hides by its name what has this one. Only that it restores where a mask is sent to it."""
+        return sensitive(name, ever=True) and not self._hides_nothing
+
+    @cached_property
+    def _hides_nothing(self) -> bool:
+        return any(bare(row) for row in self.rows.values())
+
+    def _macs(self, name: str, value: Any, path: Path = (), kept: Collection[Path] = ()) -> dict[str, str]:
         """The fingerprint of every leaf, under a label that doesn't tell the leaf's place either."""
-        kept, macs = self.kept.get(name, ()), {}
+        macs = {}
         for more, leaf in leaves(value):
             where = (*path, *more)
             if where not in kept:
@@ -238,8 +312,26 @@ class Fingerprints:
             which = touched(event)
             if which is None:
                 anything = event["event_log_id"]
-            names.update(dict.fromkeys(which or (), event["event_log_id"]))
+            for name in which or ():
+                names.update(dict.fromkeys(self._meant(name, event["event_log_id"]), event["event_log_id"]))
         return anything, names
+
+    def _meant(self, name: str, number: int) -> Collection[str]:
+        """The log masks secrets in names too. Of what was written with a fingerprint the name is known all the same:
+        else two objects of such names would count as edits of each other for ever."""
+        if MASK not in name:
+            return (name,)
+        parts = name.split(MASK)
+        ours = [one for one in self._written.get(number, ()) if _fits(parts, one)]
+        return ours or [one for one in self.asked if _fits(parts, one)]
+
+    @cached_property
+    def _written(self) -> dict[int, list[str]]:
+        """The names that were written in each of the log's entries."""
+        written: dict[int, list[str]] = {}
+        for name, entry in self.entries.items():
+            written.setdefault(entry.get("wrote", entry["event"]), []).append(name)
+        return written
 
     def _edited(self, name: str, entry: Mapping[str, Any]) -> bool:
         """Whether anybody, under whatever account, touched it after the write that the entry tells of."""
@@ -256,12 +348,14 @@ class Fingerprints:
         new = {}
         for mark, objects in writes.items():
             event = next((entry for text, entry in events if mark in text), UNSEEN)
-            own = self._after(event) if one_by_one else dict.fromkeys(objects, event)
-            new.update({n: {**own.get(n, UNSEEN), "key": self._mark, "macs": self._macs(n, wanted)}
+            own = self._after(event, [*objects]) if one_by_one else dict.fromkeys(objects, event)
+            new.update({n: {**own.get(n, UNSEEN), "key": self._mark,
+                            "macs": self._macs(n, wanted, kept=self.kept.get(n, ()))}
                         for n, wanted in objects.items()})
         if "_events" in self.__dict__ and self._events:
             seen = {"event": self._events[-1]["event_log_id"], "when": self._events[-1]["when"]}
-            new.update({name: {**self.entries[name], **seen} for name in self.verified - new.keys() - deleted})
+            for name in self.verified - new.keys() - deleted:
+                new[name] = {"wrote": self.entries[name]["event"], **self.entries[name], **seen}
         self._keep_the_rest(new)
         held, variables = self._read()
         ours = {n: entry for n, entry in new.items() if entry["event"] >= held.get(n, UNSEEN)["event"]}
@@ -293,15 +387,23 @@ class Fingerprints:
             found = []
         return [(row["extra"] or "", _entry(row)) for row in found]
 
-    def _after(self, marked: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _after(self, marked: dict[str, Any], names: Collection[str]) -> dict[str, dict[str, Any]]:
         """The first entry after the mark that names each object: our own request for it. Had somebody else's come in
         between, then ours would be taken for an edit after it, and the object written once more."""
         found: dict[str, dict[str, Any]] = {}
+        masked: list[tuple[list[str], dict[str, Any]]] = []
         if marked is not UNSEEN:
             query = {"event_pattern": self._kind, "after": marked["when"], "order_by": "event_log_id"}
             for row in self._client.pages(LOG, "event_logs", query):
                 for name in touched(row) or ():
-                    found.setdefault(name, _entry(row))
+                    if MASK in name:
+                        masked.append((name.split(MASK), _entry(row)))
+                    else:
+                        found.setdefault(name, _entry(row))
+        for parts, entry in masked:  # each is one of those that are named nowhere else
+            name = next((one for one in names if one not in found and _fits(parts, one)), None)
+            if name is not None:
+                found[name] = entry
         return found
 
     def _write(self, entries: Mapping[str, Any], instead_of: list[str]) -> None:

@@ -64,10 +64,12 @@ def test_compare(current: Any, wanted: Any, verdict: bool | None) -> None:
 
 def test_carried_lets_go_only_of_masks_that_airflow_restores() -> None:
     extra = {"region": "eu", "api_key": "***", "secret": {"one": "***", "two": 2}}
-    assert carried(extra) == extra
+    assert carried(extra, sensitive) == extra
     for bad in ({"region": "***"}, {"api_key": "x***"}, {"plain": ["***"]}, {"secret": ["***"]}):
         with pytest.raises(ValueError):
-            carried(bad)
+            carried(bad, sensitive)
+    with pytest.raises(ValueError, match="dsn"):
+        carried({"dsn": "***"}, lambda name: sensitive(name, ever=True))
 
 
 def test_the_reserved_names_are_not_masked_and_their_values_can_not_be() -> None:
@@ -102,7 +104,11 @@ def event(name: str, **extra: Any) -> dict[str, Any]:
         (event("cli_connections_list", full_command="['airflow', 'connections', 'list']"), set()),
         (event("cli_connections_import", full_command="['airflow', 'connections', 'import', 'f.json']"), None),
         (event("create_default_connections", method="POST"), None),
-        (event("delete_connection", connection_id="***"), None),
+        (event("delete_connection", connection_id="***_dwh"), {"***_dwh"}),
+        (event("enqueue_connection_test", connection_id="a", commit_on_success=True), {"a"}),
+        (event("enqueue_connection_test", connection_id="a", commit_on_success=False), set()),
+        (event("test_connection", connection_id="a"), set()),
+        (event("cli_connections_test", full_command="['airflow', 'connections', 'test', 'a']"), set()),
         ({"event": "patch_connection", "extra": "no JSON"}, None),
         ({"event": "patch_connection", "extra": None}, None),
     ],
