@@ -14,6 +14,7 @@ description:
     tasks. What is queued goes to other workers.
   - The worker itself goes on living, drained. It forgets what it runs with (C(/run/airflow/worker.digest)), so that the
     next run of the deployment restarts it, and it consumes again. A drain that was interrupted is thus undone.
+  - A worker that is just starting or stopping is waited for, since it runs tasks, or may take some in a moment.
   - Uses Celery's control API with the release's own code and the worker's own environment.
   - Says every fifteen seconds what still runs.
 extends_documentation_fragment:
@@ -23,6 +24,10 @@ options:
     description: Celery's name of the worker, C(celery@) and the host's address.
     type: str
     required: true
+  digest:
+    description: A worker that runs with this digest is left alone. Empty means none.
+    type: str
+    default: ""
   timeout:
     description:
       - Seconds that the tasks may take. If some still run then, the module fails and names them. The worker stays
@@ -56,7 +61,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 running:
-  description: What still runs or is reserved, as C(dag_id.task_id run_id).
+  description:
+    - What still runs or is reserved, as C(dag_id.task_id run_id). Of a worker that is starting or stopping, which can't
+      be asked, the state of its unit.
   type: list
   elements: str
   returned: always
@@ -78,11 +85,15 @@ from ..module_utils import _release
 SPEC = {
     **_release.OPTIONS,
     "worker": {"type": "str", "required": True},
+    "digest": {"type": "str", "default": ""},
     "timeout": {"type": "float", "default": 3600.0},
 }
 UNIT = "airflow-worker.service"
 DIGEST = "/run/airflow/worker.digest"
-# A workload holds a token, so nothing of it is given away but names. A reply may be late once, not thrice.
+GONE = ("inactive", "failed")
+BETWEEN = ("activating", "deactivating", "reloading")
+# A workload holds a token, so nothing of it is given away but names. A reply may be late once, not thrice. A worker
+# that systemd started anew consumes again, so it is told again. A reserved task may become an active one meanwhile.
 DRAIN = """
 import json, sys, time
 from airflow.providers.celery.executors.celery_executor import app
@@ -104,31 +115,55 @@ def title(task):
     except (KeyError, IndexError, TypeError, ValueError):
         return str(task.get("id"))
 
-for queue in ask("active_queues"):
-    app.control.cancel_consumer(queue["name"], destination=[name])
 while True:
-    consumed = ask("active_queues")
-    running = sorted(title(task) for task in ask("active") + ask("reserved"))
+    for queue in ask("active_queues"):
+        app.control.cancel_consumer(queue["name"], destination=[name])
+    consumed = [queue["name"] for queue in ask("active_queues")]
+    running = sorted({title(task) for question in ("reserved", "active") for task in ask(question)})
     if not consumed and not running or time.monotonic() >= deadline:
         break
     time.sleep(1)
-json.dump({"running": running, "consumed": [queue["name"] for queue in consumed]}, open(int(sys.argv[1]), "w"))
+json.dump({"running": running, "consumed": consumed}, open(int(sys.argv[1]), "w"))
 """
+
+
+def settled(module: AnsibleModule, deadline: float) -> str:
+    """Return the state of the unit once it neither starts nor stops, or the one that it has when the time is over."""
+    while True:
+        _code, out, _err = module.run_command(["systemctl", "show", "--property=ActiveState,Job", UNIT])
+        shown = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+        state = shown.get("ActiveState", "inactive")
+        if "Job" in shown and state not in BETWEEN:
+            state = "activating"  # a restart passes through `inactive`
+        if state not in BETWEEN or time.monotonic() >= deadline:
+            return state
+        time.sleep(1)
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     release, user, worker = module.params["release"], module.params["user"], module.params["worker"]
-    code, _out, _err = module.run_command(["systemctl", "--quiet", "is-active", UNIT])
-    if code or module.check_mode:
-        module.exit_json(changed=not code and os.path.exists(DIGEST), running=[], seconds=0.0)
-    began, consumed = time.monotonic(), os.path.exists(DIGEST)
+    began = time.monotonic()
+    deadline = began + module.params["timeout"]
+    state = settled(module, began if module.check_mode else deadline)
+    consumed, digest = os.path.exists(DIGEST), ""
+    if consumed:
+        with open(DIGEST, encoding="utf-8") as stream:
+            digest = stream.read().strip()
+    if state in GONE or (consumed and digest == module.params["digest"]):
+        module.exit_json(changed=False, running=[], seconds=0.0)
+    if module.check_mode:
+        module.exit_json(changed=consumed, running=[], seconds=0.0)
+    if state != "active":
+        module.fail_json(msg=f"{UNIT} is still {state}, so its tasks may run", changed=False,
+                         running=[f"{UNIT} is {state}"], seconds=round(time.monotonic() - began, 1))
     if consumed:
         os.unlink(DIGEST)
     try:
         variables = _release.environment(module.params["config_dir"], "worker")
-        request = {"worker": worker, "timeout": module.params["timeout"]}
-        left = _release.run(DRAIN, release, user, variables, request, timeout=int(module.params["timeout"]) + 120)
+        rest = max(0.0, deadline - time.monotonic())
+        request = {"worker": worker, "timeout": rest}
+        left = _release.run(DRAIN, release, user, variables, request, timeout=int(rest) + 120)
     except (_release.ReleaseError, FileNotFoundError) as error:
         module.fail_json(msg=f"The worker could not be drained: {error}", changed=consumed)
     result = {"changed": consumed, "running": left["running"], "seconds": round(time.monotonic() - began, 1)}
