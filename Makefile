@@ -33,6 +33,10 @@ venv: $(VENV)/.dev ## Make .venv with everything the tests need
 dev: $(VENV)/.runtime ## Bring up a whole, proved Airflow on a VM of this machine
 	$(BIN)/ansible-playbook site.yml -i inventories/dev
 
+.PHONY: kind
+kind: $(VENV)/.runtime ## Make the Kind cluster of inventories/kind (Airflow on it is not built yet)
+	$(BIN)/ansible-playbook site.yml -i inventories/kind --tags machines
+
 .PHONY: lock
 lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
 	pins() { $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 $$1 -o $$2; }; \

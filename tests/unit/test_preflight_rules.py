@@ -62,6 +62,19 @@ def user(**differs: Any) -> dict[str, Any]:
     return {name: value for name, value in {**whole, "password": "pw", **differs}.items() if value is not None}
 
 
+CLUSTER = {"airflow": ["c"], "airflow_cluster": ["c"]}
+
+
+def kind(**differs: Any) -> dict[str, Any]:
+    """A Kind cluster that is accepted, but for what differs."""
+    return {"airflow_kind_cluster": {"kubernetes_version": "1.34.3", **differs}}
+
+
+def kind_node(**differs: Any) -> dict[str, Any]:
+    return kind(nodes=[{"role": "control-plane", **differs}])
+
+
+KIND_PORT = {"container_port": 30080, "host_port": 8080}
 VM = {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}}
 ZEROES = base64.urlsafe_b64encode(bytes(32)).decode()
 
@@ -169,9 +182,8 @@ REFUSED = [
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
     row(
         "not_built",
-        "group airflow_cluster: Kubernetes is not built yet",
-        EXTERNAL,
-        {"airflow": ["c"], "airflow_cluster": ["c"]},
+        "group airflow_cluster: Airflow on Kubernetes is not built yet",
+        groups=CLUSTER,
     ),
     row(
         "hybrid",
@@ -455,6 +467,7 @@ REFUSED = [
         "airflow_package_index_url: 'pypi.org/simple' - must be a URL",
         {"airflow_package_index_url": "pypi.org/simple"},
     ),
+    row("url", "airflow_download_mirror: 'mirror' - must be a URL", {"airflow_download_mirror": "mirror"}),
     row(
         "url",
         "airflow_package_index_url: 'https://***@x:y/simple'",
@@ -504,6 +517,79 @@ REFUSED = [
         "forward_twice",
         "airflow_local_vm.forward[0].port: 70000",
         {"airflow_local_vm": {"forward": [{"host_port": 1, "port": 70000}]}},
+    ),
+    # A Kind cluster.
+    row("kind_name", "airflow_kind_cluster: only a host of group airflow_cluster has a Kind cluster", kind()),
+    row("kind_name", "airflow_kind_cluster.name: 'My_Kind' - use up to 40", kind(name="My_Kind"), CLUSTER),
+    row("kind_version", "airflow_kind_cluster: give either", {"airflow_kind_cluster": {}}, CLUSTER),
+    row("kind_version", "airflow_kind_cluster: give either", kind(node_image="kindest/node:v1.34.3"), CLUSTER),
+    row("kind_version", "kubernetes_version: '1.34' - must be", kind(kubernetes_version="1.34"), CLUSTER),
+    row("kind_version", "'1.29.4' - the chart needs Kubernetes 1.30", kind(kubernetes_version="1.29.4"), CLUSTER),
+    row(
+        "kind_version",
+        "airflow_kind_cluster.node_image: '-x' - must be an image",
+        {"airflow_kind_cluster": {"node_image": "-x"}},
+        CLUSTER,
+    ),
+    row("kind_nodes", "airflow_kind_cluster.nodes: one of them", kind(nodes=[{"role": "worker"}]), CLUSTER),
+    row("kind_nodes", "airflow_kind_cluster.nodes: one of them", kind(nodes=[]), CLUSTER),
+    row("types", "airflow_kind_cluster.nodes[0].role: 'master' - must be one of", kind_node(role="master"), CLUSTER),
+    row("kind_nodes", "nodes[0].labels.a b: 'x' - is no label", kind_node(labels={"a b": "x"}), CLUSTER),
+    row("kind_nodes", "nodes[0].labels.a: 'x y' - is no label", kind_node(labels={"a": "x y"}), CLUSTER),
+    row(
+        "kind_nodes",
+        "nodes[0].extra_mounts[0].host_path: 'data' - must be an absolute path",
+        kind_node(extra_mounts=[{"host_path": "data", "container_path": "/data"}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_nodes",
+        "nodes[0].extra_mounts[0].host_path: '/no/such' - is not there",
+        kind_node(extra_mounts=[{"host_path": "/no/such", "container_path": "/data"}]),
+        CLUSTER,
+    ),
+    row("kind_nodes", "feature_gates.X: 'yes' - must be the name", kind(feature_gates={"X": "yes"}), CLUSTER),
+    row(
+        "kind_ports",
+        "nodes[0].port_mappings[1].host_port: 8080 - airflow_kind_cluster.nodes[0].port_mappings[0] has",
+        kind_node(port_mappings=[KIND_PORT, {**KIND_PORT, "container_port": 1}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_ports",
+        "nodes[0].port_mappings[0].container_port: 0 - must be from 1 to 65535",
+        kind_node(port_mappings=[{**KIND_PORT, "container_port": 0}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_ports",
+        "nodes[0].port_mappings[0].listen_address: 'eth0' - must be an address",
+        kind_node(port_mappings=[{**KIND_PORT, "listen_address": "eth0"}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_mirrors",
+        "airflow_kind_cluster.registry_mirrors.docker.io: 'http://a' - must be a list of URLs",
+        kind(registry_mirrors={"docker.io": "http://a"}),
+        CLUSTER,
+    ),
+    row(
+        "kind_mirrors",
+        "airflow_kind_cluster.registry_mirrors.docker.io: 'a:5000' - must be a list of URLs",
+        kind(registry_mirrors={"docker.io": ["a:5000"]}),
+        CLUSTER,
+    ),
+    row(
+        "kind_mirrors",
+        "registry_mirrors.https://docker.io: must be the host of a registry",
+        kind(registry_mirrors={"https://docker.io": ["http://a:5000"]}),
+        CLUSTER,
+    ),
+    row(
+        "kind_twice",
+        "airflow_kind_cluster.name (on d): 'airflow' - c has a cluster of this name",
+        kind(),
+        {"airflow": ["c", "d"], "airflow_cluster": ["c", "d"]},
     ),
     # Airflow's own options.
     row("config_shape", "airflow_config.Core: is no section", {"airflow_config": {"Core": {}}}),
@@ -819,6 +905,18 @@ def test_warned(case: Row) -> None:
 @pytest.mark.parametrize("variables", ACCEPTED, ids=",".join)
 def test_accepted(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables)] == []
+
+
+def test_accepted_with_a_kind_cluster() -> None:
+    whole = kind_node(
+        labels={"example.org/tier": "Front-1"},
+        port_mappings=[KIND_PORT, {**KIND_PORT, "protocol": "UDP"}],
+        extra_mounts=[{"host_path": "/etc", "container_path": "/data", "read_only": True}],
+    )
+    variables = kind(registry_mirrors={"localhost:5000": ["http://a:5000"]}, feature_gates={"SomeGate": False})
+    variables["airflow_kind_cluster"] |= whole["airflow_kind_cluster"]
+    # Only what is not built yet stands in its way.
+    assert {finding.rule for finding in declared(variables, CLUSTER)} == {"not_built"}
 
 
 def test_accepted_with_a_pooler() -> None:
