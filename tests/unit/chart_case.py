@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A deployment on Kubernetes, as the role hands it to _chart_values.py, and what tests change about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.windward.airflow.plugins.module_utils._chart_values import Release
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.contract import Contract
+
+COMPONENTS = Contract.load().components
+EXECUTORS = ("KubernetesExecutor", "CeleryExecutor")
+# Each can be told from every other text, so that a test sees where it is.
+SECRETS = {
+    "fernet_key": "canary-fernet-key",
+    "jwt_secret": "canary-jwt-secret",
+    "api_secret_key": "canary-api-secret-key",
+    "database_password": "canary-database",
+    "results_database_password": "canary-results",
+    "fingerprint_key": "canary-fingerprint",
+}
+BROKER = "redis://airflow:canary-broker@airflow-redis:6379/0"
+RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+POSTGRESQL = {
+    "host": "airflow-postgresql",
+    "port": 5432,
+    "name": "airflow",
+    "user": "airflow",
+    "sslmode": "disable",
+    "ca_path": "",
+    "pooled": False,
+}
+DEPLOYMENT: dict[str, Any] = {
+    "name": "airflow",
+    "version": "3.3.2",
+    "executor": "KubernetesExecutor",
+    "image": {"repository": "apache/airflow", "tag": "3.3.2", "digest": "", "pull_secrets": []},
+    "config": {},
+    "environment": {},
+    "base_url": "http://localhost:8080",
+    "queues": ["default", "heavy"],
+    "bundles": {"main": {"root": "/opt/airflow/dags"}},
+    "replicas": {},
+    "resources": {
+        name: RESOURCES
+        for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "task", "log-groomer")
+    },
+    "logs_claim": "airflow-logs",
+    "dags_claim": "airflow-dags",
+    "library": {"name": "airflow-library", "digest": "0f5c"},
+    "log_retention_days": 30,
+    "webserver_config": "AUTH_TYPE = 1\n",
+    "drain_timeout": 600,
+    "workers": [
+        {"name": "default", "queues": ["default"], "replicas": 1},
+        {"name": "heavy", "queues": ["heavy", "default"], "replicas": 2},
+    ],
+    "worker_concurrency": 4,
+    "database": POSTGRESQL,
+    "results_database": {**POSTGRESQL, "name": "airflow_results", "user": "airflow_results"},
+    "broker_url": BROKER,
+    "broker_options": {},
+}
+
+
+def release(secrets: dict[str, str] | None = None, **differs: Any) -> Release:
+    return Release(COMPONENTS, {**DEPLOYMENT, **differs}, {**SECRETS, **(secrets or {})})
