@@ -67,6 +67,10 @@ test-long: venv ## All random sequences and bad values that the modules are trie
 test-vms: venv ## CeleryExecutor on six virtual machines: restarts, faults, ports, a worker that leaves (20 minutes)
 	$(BIN)/python tests/parts.py vms
 
+.PHONY: test-kind
+test-kind: venv ## Real Kind clusters, with what tests/kind-bed makes where no image can be pulled
+	$(BIN)/python tests/parts.py kind
+
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog
 	$(BIN)/python tests/parts.py ruff mypy yamllint ansible-lint docs changelog

@@ -33,6 +33,7 @@ CHECK = {
     "pylint": "tests/pylint.sh",
     "ansible-lint": "ansible-lint --offline -q --nocolor",
     "unit": "pytest -q -n 2 -p no:cacheprovider tests/unit",
+    "chart": "pytest -q -p no:cacheprovider tests/chart",
     # What antsibull renders from markup that it has checked needs no check as reStructuredText.
     "docs": "antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .",
     "mypy": f"mypy --no-error-summary --cache-dir {CACHE}/mypy plugins",
@@ -47,8 +48,12 @@ VM = {
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
 }
-# Six of them, for a quarter of an hour: run by its name (make test-vms) and not with the rest.
-LONG = {"vms": "molecule test -s vms"}
+# What takes a quarter of an hour by itself is run by its name (make test-vms, make test-kind) and not with the rest.
+LONG = {
+    "vms": "molecule test -s vms",
+    # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
+    "kind": "tests/kind/run.sh -q -p no:cacheprovider tests/kind",
+}
 PARTS = {**CHECK, **VM, **LONG}
 
 

@@ -145,7 +145,10 @@ step_down() {
 
 # For a shell: eval "$(tests/kind-bed/bed.sh env)"
 # shellcheck disable=SC2016 # that shell's PATH
-step_env() { printf 'export PATH=%q:$PATH:%q:%q\n' "$bed/bin" "$bed/engine/usr/sbin" "$bed/engine/usr/bin"; }
+step_env() {
+  printf 'export PATH=%q:$PATH:%q:%q\n' "$bed/bin" "$bed/engine/usr/sbin" "$bed/engine/usr/bin"
+  printf 'export AIRFLOW_KIND_KUBERNETES=%q\n' "$kube"
+}
 
 mkdir -p "$bed"/{bin,log,tmp,img,made}
 case ${1:-} in
