@@ -39,7 +39,8 @@ DAGS = "/opt/airflow/dags"
 LIBRARY = "/opt/airflow/windward"  # what the collection puts on PYTHONPATH, from a ConfigMap
 
 # What is ours, is not built yet, or is a step before the release.
-OFF = ("postgresql", "redis", "pgbouncer", "statsd", "flower", "cleanup", "createUserJob", "migrateDatabaseJob")
+OFF = ("postgresql", "redis", "pgbouncer", "statsd", "flower", "cleanup")
+OFF_WITH_ACCOUNT = ("createUserJob", "migrateDatabaseJob")  # the chart would make their accounts all the same
 # Where the chart has a component. Workers are below two keys: Celery's, and the pods of tasks.
 SECTIONS = {
     "api-server": "apiServer",
@@ -99,6 +100,7 @@ class Release:
             "allowPodLaunching": False,
             "allowJobLaunching": False,
             **{name: {"enabled": False} for name in OFF},
+            **{name: {"enabled": False, "serviceAccount": {"create": False}} for name in OFF_WITH_ACCOUNT},
             # No pod reads these: they only keep the chart from making its own.
             "fernetKeySecretName": ours,
             "apiSecretKeySecretName": ours,
@@ -149,8 +151,14 @@ class Release:
             return {"kubernetes": {**self.pod("worker"), **drain, "resources": self.deployment["resources"]["task"]}}
         off = {name: {"enabled": False} for name in ("waitForMigrations", "persistence", "logGroomerSidecar")}
         sets = [
-            {"name": one["name"], "replicas": one["replicas"], "queue": ",".join(one["queues"])}
-            for one in self.deployment["workers"]
+            {
+                "name": one["name"],
+                "replicas": one["replicas"],
+                "queue": ",".join(one["queues"]),
+                # One account for all sets: the chart would write it once for each.
+                "serviceAccount": {"create": index == 0},
+            }
+            for index, one in enumerate(self.deployment["workers"])
         ]
         own = {"enableDefault": False, "sets": sets, "resources": self.deployment["resources"]["worker"]}
         return {"celery": {**self.pod("worker"), **drain, **off, **own}}

@@ -71,7 +71,7 @@ def test_the_chart_is_the_one_that_is_meant() -> None:
     ("executor", "expected"),
     [
         ("KubernetesExecutor", {"task"}),
-        ("CeleryExecutor", {"task", "Deployment airflow-worker", "Deployment airflow-worker-heavy"}),
+        ("CeleryExecutor", {"Deployment airflow-worker", "Deployment airflow-worker-heavy"}),
     ],
 )
 def test_what_runs(executor: str, expected: set[str]) -> None:
@@ -83,8 +83,9 @@ def test_what_runs(executor: str, expected: set[str]) -> None:
 @each_executor
 def test_what_is_made(executor: str) -> None:
     """No Secret, no Role, no Job, no claim: those are ours."""
-    kinds = {one["kind"] for one in rendered(executor)}
-    assert kinds == {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
+    made = [(one["kind"], one["metadata"]["name"]) for one in rendered(executor)]
+    assert {kind for kind, _name in made} == {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
+    assert len(made) == len(set(made)), "helm would not make one twice"
 
 
 @each_executor
@@ -125,14 +126,16 @@ def test_each_pod_has_its_own_secret_alone(executor: str) -> None:
 @each_executor
 def test_who_has_a_token(executor: str) -> None:
     objects = rendered(executor)
+    # Kubernetes gives a token where nothing is said.
     found = [one for one in objects if one["kind"] == "ServiceAccount"]
-    accounts = {one["metadata"]["name"]: one["automountServiceAccountToken"] for one in found}
+    accounts = {one["metadata"]["name"]: one.get("automountServiceAccountToken", True) for one in found}
     tokens = set()
     for name, pod in pods(objects):
         account = pod["spec"]["serviceAccountName"]
         assert account in accounts, name
         if pod["spec"].get("automountServiceAccountToken", accounts[account]):
             tokens.add(name)
+    assert accounts.keys() == {pod["spec"]["serviceAccountName"] for _name, pod in pods(objects)}
     asks = {"Deployment airflow-api-server", "Deployment airflow-scheduler"}
     assert tokens == (asks if executor == "KubernetesExecutor" else set())
 

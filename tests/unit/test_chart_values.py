@@ -93,8 +93,7 @@ def test_nothing_comes_by_the_charts_own_ways(executor: str) -> None:
     known = SCHEMA["properties"]["enableBuiltInSecretEnvVars"]["properties"]
     assert values["enableBuiltInSecretEnvVars"].keys() == known.keys()
     assert not {"env", "secret", "extraEnv", "extraEnvFrom"} & values.keys()
-    off = ["createUserJob", "migrateDatabaseJob", "postgresql", "redis"]
-    assert [values[name] for name in off] == [{"enabled": False}] * 4
+    assert not any(values[name]["enabled"] for name in ("createUserJob", "migrateDatabaseJob", "postgresql", "redis"))
     waits = [pod["waitForMigrations"] for name, pod in pods(values).items() if "waitForMigrations" in pod]
     assert waits == [{"enabled": False}] * (5 if executor == "CeleryExecutor" else 4)
 
@@ -156,8 +155,8 @@ def test_queues_become_sets_of_workers() -> None:
     celery = release(executor="CeleryExecutor").values["workers"]["celery"]
     assert celery["enableDefault"] is False
     assert celery["sets"] == [
-        {"name": "default", "replicas": 1, "queue": "default"},
-        {"name": "heavy", "replicas": 2, "queue": "heavy,default"},
+        {"name": "default", "replicas": 1, "queue": "default", "serviceAccount": {"create": True}},
+        {"name": "heavy", "replicas": 2, "queue": "heavy,default", "serviceAccount": {"create": False}},
     ]
 
 
