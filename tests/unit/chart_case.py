@@ -33,6 +33,7 @@ POSTGRESQL = {
 }
 DEPLOYMENT: dict[str, Any] = {
     "name": "airflow",
+    "namespace": "airflow",
     "version": "3.3.2",
     "executor": "KubernetesExecutor",
     "image": {"repository": "apache/airflow", "tag": "3.3.2", "digest": "", "pull_secrets": []},
@@ -44,7 +45,8 @@ DEPLOYMENT: dict[str, Any] = {
     "replicas": {},
     "resources": {
         name: RESOURCES
-        for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "task", "log-groomer")
+        for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
+        + ("task", "log-groomer", "migrate")
     },
     "logs_claim": "airflow-logs",
     "dags_claim": "airflow-dags",
@@ -61,6 +63,8 @@ DEPLOYMENT: dict[str, Any] = {
     "results_database": {**POSTGRESQL, "name": "airflow_results", "user": "airflow_results"},
     "broker_url": BROKER,
     "broker_options": {},
+    "storage": {"class": "", "access_mode": "ReadWriteOnce"},
+    "postgresql": {"image": "postgres:17", "secret": "airflow-secrets", "size": "8Gi", "resources": RESOURCES},
 }
 
 
