@@ -96,11 +96,19 @@ class Kind:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """One run at a time."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self.directory / "lock", "w", encoding="utf-8") as lock:
+        """One run at a time. What is locked is the directory of all clusters, so that a refused run leaves nothing."""
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.directory.parent, os.O_RDONLY)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
+
+    def prepare(self) -> None:
+        """The kubeconfig is the operator's alone. Docker would make a directory that is mounted, as root's."""
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        self.mirrors.mkdir(exist_ok=True)
 
     # What there is.
 
@@ -145,7 +153,6 @@ class Kind:
     def set_mirrors(self) -> None:
         """containerd reads them whenever it pulls: nothing is restarted."""
         wanted = self.cluster.mirror_files
-        self.mirrors.mkdir(exist_ok=True)
         for name in self.stale_mirrors():
             path = self.mirrors / name
             if name in wanted:

@@ -253,7 +253,7 @@ def running(kind: Kind, recreate: bool, check_mode: bool) -> dict[str, Any]:
     if "create" in steps:  # before one that differs is deleted
         kind.refuse(docker if seen else replace(docker, taken=kind.taken()))
     began = time.monotonic()
-    kind.mirrors.mkdir(exist_ok=True)  # Docker would make it as root's
+    kind.prepare()
     for step in steps:
         getattr(kind, step)()
     for step in kind.stale_kubeconfigs():

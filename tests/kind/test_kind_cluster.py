@@ -198,6 +198,7 @@ def test_another_operators_cluster_is_left_alone(place: Path, tmp_path: Path) ->
         refused = bring(place, state_dir=str(tmp_path), **differs)
         assert "that this user has not made by this collection" in refused["msg"]
     assert bring(place, state_dir=str(tmp_path), state="absent")["changed"] is False
+    assert list(tmp_path.rglob("*")) in ([], [tmp_path / "kind"])
     assert containers() == before
 
 

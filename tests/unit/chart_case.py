@@ -43,11 +43,7 @@ DEPLOYMENT: dict[str, Any] = {
     "queues": ["default", "heavy"],
     "bundles": {"main": {"root": "/opt/airflow/dags"}},
     "replicas": {},
-    "resources": {
-        name: RESOURCES
-        for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
-        + ("task", "log-groomer", "migrate")
-    },
+    "resources": dict.fromkeys([*COMPONENTS, "task", "log-groomer", "migrate"], RESOURCES),
     "logs_claim": "airflow-logs",
     "dags_claim": "airflow-dags",
     "library": {"name": "airflow-library", "digest": "0f5c"},
