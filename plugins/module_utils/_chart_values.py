@@ -65,7 +65,11 @@ class Release:
         self.granted = {name: self.environment(name, secrets) for name in self.running}
 
     def environment(self, component: str, secrets: dict[str, str]) -> dict[str, str]:
-        variables = {"PYTHONPATH": LIBRARY, **grants(component, self.components, self.deployment, secrets)}
+        variables = {
+            "PYTHONPATH": LIBRARY,
+            "AIRFLOW_CANARY_QUEUES": ",".join(self.deployment["queues"]),
+            **grants(component, self.components, self.deployment, secrets),
+        }
         if component == "worker":
             # The official image would look for a database first, and a worker knows of none.
             variables["CONNECTION_CHECK_MAX_COUNT"] = "0"
@@ -124,6 +128,8 @@ class Release:
         """airflow.cfg as the chart takes it; what it computes itself (addresses, namespace, template) stays its own."""
         computed = everywhere(self.deployment)
         computed["core"]["plugins_folder"] = "/opt/airflow/plugins"
+        # The name of a pod of a Deployment's can't be resolved, and logs are asked for by this.
+        computed["core"]["hostname_callable"] = "airflow.utils.net.get_host_ip_address"
         computed["logging"]["base_log_folder"] = LOGS
         return {
             section: {name: escaped(value) if isinstance(value, str) else value for name, value in options.items()}

@@ -21,15 +21,17 @@ docker exec -e UV_CACHE_DIR=/uv -e UV_LINK_MODE=copy -e UV_NATIVE_TLS=1 -e SSL_C
   /opt/venv/bin/python -c 'import airflow.providers.celery.executors.celery_executor, airflow.providers.cncf.kubernetes.executors.kubernetes_executor'
   rm -rf /root/airflow /tmp/*"
 
-one() { # NAME ENTRYPOINT USER [FILE:PLACE]: the userland with another start
-  local id; id=$(docker create $local/userland:v1 true)
-  [[ -z ${4:-} ]] || docker cp -q "$from/${4%%:*}" "$id:${4#*:}"
-  docker commit --change "ENTRYPOINT $2" --change "USER $3" --change 'CMD []' \
-    --change 'ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' "$id" "$local/$1"
-  docker rm "$id"
+one() { # NAME USER ENTRYPOINT: the userland with another start. Its user has the number that the official image gives it.
+  docker rm -f "$build-$2" >/dev/null 2>&1 || true
+  docker run --name "$build-$2" -v "$from:/src:ro" $local/userland:v1 bash -euc "
+    groupmod -o -g 999 $2; usermod -o -u 999 $2
+    [[ ! -e /src/$2-entrypoint ]] || install -m755 /src/$2-entrypoint /usr/local/bin/"
+  docker commit --change "ENTRYPOINT $3" --change "USER $2" --change 'CMD []' \
+    --change 'ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' "$build-$2" "$local/$1"
+  docker rm "$build-$2"
 }
-one postgres:17 '["/usr/local/bin/postgres-entrypoint"]' postgres postgres-entrypoint:/usr/local/bin/postgres-entrypoint
-one redis:8 '[]' redis
+one postgres:17 postgres '["/usr/local/bin/postgres-entrypoint"]'
+one redis:8 redis '[]'
 
 # Last, for its label says that all of them are made.
 docker commit --change "LABEL bed=$1" --change 'USER 50000:0' --change 'WORKDIR /opt/airflow' --change 'CMD []' \
