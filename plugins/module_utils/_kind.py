@@ -67,6 +67,7 @@ class Node:
     ports: frozenset[Port] = frozenset()
     mounts: frozenset[Mount] = frozenset()
     running: bool = True
+    address: str = field(default="", compare=False)  # that it was made with
 
 
 @dataclass(frozen=True)
@@ -148,30 +149,42 @@ def found(container: Mapping[str, Any], kubeadm: Iterable[Any]) -> Node:
         source, target, *rest = bind.split(":")
         if target not in ("/lib/modules", "/dev/mapper"):  # kind's own
             mounts.add(Mount(source, target, "ro" in "".join(rest).split(",")))
-    labels, gates = {}, {}
+    gates, arguments = {}, {}
     for document in kubeadm:
         kind = (document or {}).get("kind")
         if kind == "KubeletConfiguration":
             gates = dict(document.get("featureGates") or {})
         if kind in ("InitConfiguration", "JoinConfiguration"):
-            labels.update(_labels((document.get("nodeRegistration") or {}).get("kubeletExtraArgs") or {}))
+            arguments.update(_named((document.get("nodeRegistration") or {}).get("kubeletExtraArgs") or {}))
+    pairs = (pair.partition("=") for pair in (arguments.get("node-labels") or "").split(",") if pair)
     return Node(
         role=container["Config"]["Labels"].get(ROLE_LABEL, ""),
         image=container["Config"]["Image"],
-        labels=labels,
+        labels={key: value for key, _equals, value in pairs},
         gates=gates,
         ports=frozenset(ports),
         mounts=frozenset(mounts),
         running=bool(container["State"]["Running"]),
+        address=arguments.get("node-ip") or "",
     )
 
 
-def _labels(arguments: Any) -> dict[str, str]:
-    """Labels from kubelet's arguments: a dictionary in older kubeadm, a list of names and values in newer."""
-    if isinstance(arguments, list):
-        arguments = {one["name"]: one["value"] for one in arguments}
-    pairs = (pair.partition("=") for pair in (arguments.get("node-labels") or "").split(",") if pair)
-    return {key: value for key, _equals, value in pairs}
+def _named(arguments: Any) -> dict[str, str]:
+    """kubelet's arguments: a dictionary in older kubeadm, a list of names and values in newer."""
+    return {one["name"]: one["value"] for one in arguments} if isinstance(arguments, list) else arguments
+
+
+def start_order(seen: Mapping[str, Node]) -> list[str]:
+    """Stopped nodes in the order in which they get the addresses again that they were made with.
+
+    Docker gives the lowest free one, and nodes that changed places don't find each other.
+    """
+
+    def place(name: str) -> tuple[int, ...]:
+        numbers = re.findall(r"\d+", seen[name].address.partition(",")[0])
+        return tuple(map(int, numbers)) if len(numbers) == 4 else (256,)
+
+    return sorted((name for name, node in seen.items() if not node.running), key=lambda name: (place(name), name))
 
 
 def differences(cluster: Cluster, seen: Mapping[str, Node]) -> list[str]:

@@ -186,8 +186,7 @@ class Kind:
         run(self.program, "delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig), "--quiet")
 
     def start(self) -> None:
-        nodes = sorted(self.see().items(), key=lambda item: item[1].role != "control-plane")
-        run("docker", "start", *(name for name, node in nodes if not node.running))
+        run("docker", "start", *kd.start_order(self.see()))
 
     def forget(self) -> None:
         """Takes the cluster out of the operator's own kubeconfig, and our directory away."""

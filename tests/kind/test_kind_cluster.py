@@ -206,7 +206,7 @@ def test_a_stopped_cluster_is_started(place: Path) -> None:
     docker("stop", "--time", "2", *NODES)
     assert bring(place, check=True)["steps"] == ["start"]
     started = bring(place)
-    assert (started["was"], started["steps"]) == ("stopped", ["start"])
+    assert (started.get("was"), started.get("steps")) == ("stopped", ["start"]), started
     assert kubectl(place, "get", "--raw", "/readyz") == "ok"
     assert bring(place)["changed"] is False
 

@@ -55,7 +55,8 @@ featureGates: {SomeGate: true}
 """
 # Kubernetes 1.36 and later: a list of names and values.
 NEW_KUBEADM = KUBEADM.replace(
-    '{node-labels: "tier=Front", node-ip: 172.18.0.2}', '[{name: node-labels, value: "tier=Front"}]'
+    '{node-labels: "tier=Front", node-ip: 172.18.0.2}',
+    '[{name: node-labels, value: "tier=Front"}, {name: node-ip, value: 172.18.0.2}]',
 )
 
 
@@ -118,7 +119,9 @@ def test_mirrors_are_asked_in_their_order() -> None:
 
 @pytest.mark.parametrize("kubeadm", [KUBEADM, NEW_KUBEADM], ids=["arguments as dictionary", "arguments as list"])
 def test_a_node_that_was_made_as_declared_is_found_as_declared(kubeadm: str) -> None:
-    assert kd.found(container(), yaml.safe_load_all(kubeadm)) == CLUSTER.nodes["airflow-control-plane"]
+    node = kd.found(container(), yaml.safe_load_all(kubeadm))
+    assert node == CLUSTER.nodes["airflow-control-plane"]
+    assert node.address == "172.18.0.2"
 
 
 def test_a_node_without_a_kubeadm_configuration_is_none_of_a_whole_cluster() -> None:
@@ -143,6 +146,12 @@ def test_what_differs_is_said(differs: dict[str, Any], told: str) -> None:
     found = "; ".join(kd.differences(CLUSTER, seen(**differs)))
     assert told in found
     assert bool(told) == bool(found)
+
+
+def test_nodes_are_started_in_the_order_of_their_addresses() -> None:
+    places = {"a": "172.18.0.10", "b": "172.18.0.9,fc00::9", "c": "172.18.0.2", "d": "", "e": "172.18.0.3"}
+    nodes = {name: Node("worker", "x", running=name == "c", address=place) for name, place in places.items()}
+    assert kd.start_order(nodes) == ["e", "b", "a", "d"]
 
 
 def test_nodes_too_many_and_too_few_are_said() -> None:
