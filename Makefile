@@ -46,9 +46,13 @@ lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
 RELEASE := 3.3.2
 CUT := $(shell sed -n '/^  $(RELEASE):/,/released/s/.*released: "\([^"]*\)".*/\1/p' roles/airflow/vars/main/releases.yml)
 .PHONY: lock-airflow
-lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date
+lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date, and list its options
 	cd roles/systemd/files/locks/$(RELEASE) && $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	  --exclude-newer $(CUT) pyproject.toml -o requirements.txt
+	home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; cd roles/airflow/files/options; \
+	AIRFLOW_HOME=$$home $(BIN)/uv run --quiet --no-project --isolated --with-requirements \
+	  $(CURDIR)/roles/systemd/files/locks/$(RELEASE)/requirements.txt python read.py > "$$home/options" && \
+	cat "$$home/options" > $(RELEASE).json
 
 .PHONY: check
 check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)
@@ -59,13 +63,14 @@ test: venv ## Everything, with virtual machines
 	$(BIN)/python tests/parts.py
 
 .PHONY: test-long
-test-long: venv ## All random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
+test-long: venv ## Every fault on six virtual machines (an hour), then all random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
+	$(BIN)/python tests/parts.py vms_long
 	LIVE_SEQUENCES=$${LIVE_SEQUENCES:-200} LIVE_TRIALS=$${LIVE_TRIALS:-100000} \
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
 
 .PHONY: test-vms
-test-vms: venv ## CeleryExecutor on six virtual machines: restarts, faults, ports, a worker that leaves (20 minutes)
-	$(BIN)/python tests/parts.py vms
+test-vms: venv ## CeleryExecutor on six virtual machines and on three with a site's own services (30 minutes)
+	$(BIN)/python tests/parts.py vms own_services
 
 .PHONY: test-kind
 test-kind: venv ## Real Kind clusters, with what tests/kind-bed makes where no image can be pulled
@@ -87,6 +92,10 @@ bench: venv ## Time cold and idle runs against the official quick start, on new 
 .PHONY: bench-resources
 bench-resources: venv ## Time the module resources against Airflow's CLI and a loop of uri, on a new VM (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/resources.py
+
+.PHONY: bench-vms
+bench-vms: venv ## Time tasks through Celery against Airflow's stock configuration, and idle runs on six hosts against two, on new VMs (ROUNDS=3)
+	$(BIN)/python tests/benchmarks/machines.py
 
 .PHONY: matrix
 matrix: venv ## Try every module on each version of Airflow, look into its audit log (VERSIONS="3.1.8 3.2.2")

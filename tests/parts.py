@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 TAIL = 80
+SAID = r"\W*(SKIPPED|FAULT_SEED=|round \d)"  # what is worth a line also of a part that passed
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -48,9 +50,11 @@ VM = {
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
 }
-# What takes a quarter of an hour by itself is run by its name (make test-vms, make test-kind) and not with the rest.
+# Up to six of them, for ten minutes to half an hour: run by name (make test-vms, make test-long), not with the rest.
 LONG = {
     "vms": "molecule test -s vms",
+    "own_services": "molecule test -s own_services",
+    "vms_long": "TESTS=vms_long molecule test -s vms",
     # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
     "kind": "tests/kind/run.sh -q -p no:cacheprovider tests/kind",
 }
@@ -74,7 +78,7 @@ def report(name: str, code: int, seconds: float, log: Path) -> None:
     if code:
         print("".join(f"    {line}\n" for line in lines[-TAIL:]), f"    (all of it: {log})", sep="", flush=True)
     else:
-        print("".join(f"        {line}\n" for line in lines if line.startswith("SKIPPED")), end="", flush=True)
+        print("".join(f"        {line}\n" for line in lines if re.match(SAID, line)), end="", flush=True)
 
 
 def main() -> int:

@@ -13,7 +13,10 @@ from ansible.plugins.action import ActionBase
 from ..filter.addresses import addresses
 from ..plugin_utils._preflight import ansible, engine
 from ..plugin_utils._preflight.contract import Contract
+from ..plugin_utils._preflight.rules.broker import looks_at_broker
 from ..plugin_utils._preflight.rules.hosts import DIRECTORIES, ports
+
+QUEUES = "airflow_worker_queues"  # all that a rule asks about other hosts
 
 
 class ActionModule(ActionBase):
@@ -27,6 +30,9 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         contract, name = Contract.load(), variables["inventory_hostname"]
         given = {name: ansible.given(contract, variables, self._templar)}
+        for worker in set(variables["groups"].get(contract.components["worker"]["group"], ())) - {name}:
+            queues = variables["hostvars"][worker].get(QUEUES)
+            given[worker] = engine.Given({QUEUES: queues} if queues is not None else {})
         deployment, wrong = engine.deployment(contract, variables["groups"], given)
         if wrong:
             return ansible.result(wrong)
@@ -36,6 +42,7 @@ class ActionModule(ActionBase):
             "install_dir": host["airflow_install_dir"],
             "python": host["airflow_python"],
             "ports": [port for port, _what in ports(host).values()],
+            "broker_url": host["airflow_broker_url"] if looks_at_broker(host) else "",
             "names": sorted(set(addresses(variables["groups"]["airflow"], variables["hostvars"]).values())),
         }
         before = time.time()

@@ -24,7 +24,8 @@ USER = {
     "username": str, "email?": TEXT, "first_name?": TEXT, "last_name?": TEXT, "roles?": ([{"name": str}], NULL),
     "active?": (bool, NULL),
 }  # fmt: skip
-ROLE = {"name": str, "actions?": ([{"action": {"name": str}, "resource": {"name": str}}], NULL)}
+PERMISSION = {"action": {"name": str}, "resource": {"name": str}}
+ROLE = {"name": str, "actions?": ([PERMISSION], NULL)}
 DAG = {
     "dag_id": str, "is_paused": bool, "is_stale": bool, "bundle_name": TEXT, "bundle_version": TEXT,
     "has_import_errors": bool, "file_token": str,
@@ -63,9 +64,10 @@ LISTINGS = {
     "/api/v2/jobs": {},
     "/auth/fab/v1/users": USER,
     "/auth/fab/v1/roles": ROLE,
+    "/auth/fab/v1/permissions": PERMISSION,
 }
 NAMES = {"eventLogs": "event_logs", "dagRuns": "dag_runs", "taskInstances": "task_instances",
-         "importErrors": "import_errors"}  # fmt: skip
+         "importErrors": "import_errors", "permissions": "actions"}  # fmt: skip
 WORDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", NULL: "null", int: "a number",
          float: "a number"}  # fmt: skip
 

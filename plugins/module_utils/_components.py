@@ -20,6 +20,9 @@ from urllib.parse import quote, urlencode
 
 from . import _environment_file
 
+# Whose X-Forwarded-* an api-server believes: that of the proxy, or one that the user names in airflow_environment.
+BELIEVED = "FORWARDED_ALLOW_IPS"
+
 Settings = dict[str, dict[str, Any]]
 
 # Options that hold a secret by Airflow's own list (`sensitive: true` in its config.yml) or by their name.
@@ -48,6 +51,18 @@ def runs_dags(component: str, components: dict[str, Any], executor: str) -> bool
 def runs_tasks(component: str, executor: str) -> bool:
     """Tell whether a component starts tasks, which then ask the execution API; the others have one in themselves."""
     return component == ("scheduler" if executor == "LocalExecutor" else "worker")
+
+
+def remote_log_variable(config: Settings) -> str:
+    """Return the name of the variable that is the connection to the store of remote logs, or nothing."""
+    section = config.get("logging")
+    name = section.get("remote_log_conn_id") if isinstance(section, dict) else ""
+    return "AIRFLOW_CONN_" + str(name).upper() if name else ""
+
+
+def handles_logs(component: str, executor: str) -> bool:
+    """Tell whether a component writes logs of tasks or triggers, or reads them for people."""
+    return component in ("api-server", "triggerer") or runs_tasks(component, executor)
 
 
 def dsn(driver: str, database: dict[str, Any], password: str) -> str:
@@ -151,7 +166,7 @@ def command(component: str, components: dict[str, Any], deployment: dict[str, An
     if component == "worker":
         words += " --queues {} --celery-hostname celery@{}".format(
             ",".join(deployment["worker_queues"]), deployment["address"])
-    if component == "api-server" and deployment["proxy"]["addresses"]:
+    if component == "api-server" and (deployment["proxy"]["addresses"] or BELIEVED in deployment["environment"]):
         words += " --proxy-headers"
     return words
 
@@ -191,7 +206,7 @@ def environment(
         variables["PGSSLROOTCERT"] = deployment["database"]["ca_path"]
     if component == "api-server" and deployment["proxy"]["addresses"]:
         # Nobody else may say for whom he asks.
-        variables["FORWARDED_ALLOW_IPS"] = ",".join(deployment["proxy"]["addresses"])
+        variables[BELIEVED] = ",".join(deployment["proxy"]["addresses"])
     if deployment["proxy"]["ca"] and runs_tasks(component, deployment["executor"]):
         # In the api-server's environment this option would be about a TLS of its own.
         variables["AIRFLOW__API__SSL_CERT"] = deployment["proxy"]["ca_path"]
@@ -233,7 +248,8 @@ def grants(
             readers = _READERS.get((section, option), {component})
             if is_sensitive(section, option) and component in readers:
                 variables[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(value)
-    variables.update({name: str(value) for name, value in deployment["environment"].items()})
+    kept = set() if handles_logs(component, deployment["executor"]) else {remote_log_variable(deployment["config"])}
+    variables.update({name: str(value) for name, value in deployment["environment"].items() if name not in kept})
     return variables
 
 

@@ -282,7 +282,7 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
     described = [a_step for a_step in one.changing if _described_only(one, a_step)]
     writes: dict[str, dict[str, Any]] = {}
     try:
-        for steps, mask in ((whole, None), (described, ["description"])):
+        for steps, mask in ((whole, None), (described, ["description", "team_name"])):
             for at in range(0, len(steps), CHUNK):
                 mark = f"{MARK}{uuid.uuid4().hex}"
                 part = steps[at : at + CHUNK]
@@ -291,7 +291,7 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                     if anew:  # in one request with its creation Airflow would only delete it
                         gone = {"action": "delete", "action_on_non_existence": "skip", "entities": anew}
                         client.request("PATCH", one.kind.path, body={"actions": [gone]})
-                    actions = _body(one, part, mask, mark)["actions"]
+                    actions = _body(one, part, mask, mark, one_by_one)["actions"]
                     answer = (_singly if one_by_one else _in_bulk)(client, one.kind, actions)
                 except AirflowApiError as exc:
                     one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
@@ -348,28 +348,35 @@ def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[s
 
 
 def _described_only(one: Work, a_step: Step) -> bool:
-    """A variable whose value stays as it is, not declared or not seen, and whose description changes."""
+    """A variable whose value stays as it is, not declared or not seen, and whose description or team changes."""
     if a_step.plan.action != "update" or "value" not in one.kind.fields or "value" in a_step.plan.fields:
         return False
     kept = one.known.kept.get(a_step.name, ())
     return a_step.wanted["value"] is None or any(path[0] == "value" for path in kept)
 
 
-def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str) -> dict[str, Any]:
-    by: dict[str, list[Any]] = {"create": [], "update": [], "delete": []}
+def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str, singly: bool) -> dict[str, Any]:
+    created, gone = [], []
+    updated: dict[tuple[str, ...], list[Any]] = {}  # by the fields to which the update is to keep; none are all
     for a_step in steps:
         if a_step.plan.action == "delete":
-            by["delete"].append(a_step.name)
+            gone.append(a_step.name)
+            continue
+        entity = {one.kind.key: a_step.name, **_fields(one, a_step, mask)}
+        if a_step.sent == "create":
+            created.append(entity)
+            if one.kind.teamless and not singly and entity.get("team_name"):
+                updated.setdefault(("team_name",), []).append(entity)
         else:
-            by[a_step.sent].append({one.kind.key: a_step.name, **_fields(one, a_step, mask)})
+            updated.setdefault(tuple(mask or one.kind.only.get(a_step.name, ())), []).append(entity)
     actions: list[dict[str, Any]] = []
-    if by["create"]:  # repeated after a lost answer it has the same effect, which `fail` would not
-        actions.append({"action": "create", "action_on_existence": "overwrite", "entities": by["create"]})
-    if by["update"]:
-        more = {"update_mask": mask} if mask else {}
-        actions.append({"action": "update", "action_on_non_existence": "skip", "entities": by["update"], **more})
+    if created:  # repeated after a lost answer it has the same effect, which `fail` would not
+        actions.append({"action": "create", "action_on_existence": "overwrite", "entities": created})
+    for fields, entities in updated.items():
+        more = {"update_mask": list(fields)} if fields else {}
+        actions.append({"action": "update", "action_on_non_existence": "skip", "entities": entities, **more})
     # The mark names nothing; it makes this request known in the audit log.
-    gone = [*by["delete"], mark] if one.kind.masked else by["delete"]
+    gone += [mark] if one.kind.masked else []
     if gone:
         actions.append({"action": "delete", "action_on_non_existence": "skip", "entities": gone})
     return {"actions": actions}

@@ -15,7 +15,7 @@ from ._client import AirflowApiError, Client, segment
 from ._info import Listing
 from ._resource import Change, Object, Plan, Resource
 
-USERS, ROLES = "/auth/fab/v1/users", "/auth/fab/v1/roles"
+USERS, ROLES, PERMISSIONS = "/auth/fab/v1/users", "/auth/fab/v1/roles", "/auth/fab/v1/permissions"
 USER_FIELDS = ("email", "first_name", "last_name")
 # FAB answers a longer text with 500, and knows no longer permission.
 LONGEST = {

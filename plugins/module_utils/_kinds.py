@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -37,6 +37,8 @@ class Kind(Resource):
     hides: Callable[[Object, str, Any], bool] = lambda element, field, current: False  # never shown
     always: tuple[str, ...] = ()  # fields that Airflow wants in every body, though they stay as they are
     stuck: tuple[str, ...] = ()  # fields that no update empties, whatever Airflow answers
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # objects of which no other fields are updated
+    teamless: bool = False  # what is created in bulk gets no team, whatever is sent
     masked: bool = False  # the API masks values, and refuses to show them
 
     @property
@@ -90,23 +92,31 @@ class Kind(Resource):
 # -- pools -------------------------------------------------------------------------------------------------------------
 
 
+def refuse_team(plan: Plan) -> str | None:
+    return "team_name has more than 50 characters" if len(plan.after.get("team_name") or "") > 50 else None
+
+
 def refuse_pool(name: str, plan: Plan) -> str | None:
     if plan.after and plan.after["slots"] is not None and not -1 <= plan.after["slots"] < 2**31:
         return "slots must be -1 (no limit) or more, up to 2147483647"
-    if name == "default_pool" and (plan.action == "delete" or "description" in plan.fields):
-        return "Airflow's own pool can be resized, but neither described nor deleted"
+    if name == "default_pool" and (plan.action == "delete" or {"description", "team_name"} & {*plan.fields}):
+        return "Airflow's own pool can be resized, but neither described nor deleted nor given to a team"
     if not 0 < len(name) <= 256 or "\n" in name:
         return "the name must have 1 to 256 characters, and no line break"
-    return None
+    return refuse_team(plan)
+
+
+def encode_pool(fields: Object, _element: Object) -> dict[str, Any]:
+    return {**fields, "team_name": fields["team_name"] or None} if "team_name" in fields else dict(fields)
 
 
 POOL = Kind(
     kind="pool",
     path="/api/v2/pools",
     key="name",
-    fields=("slots", "description", "include_deferred"),
+    fields=("slots", "description", "include_deferred", "team_name"),
     required=("slots",),
-    defaults={"description": None, "include_deferred": False},
+    defaults={"description": None, "include_deferred": False, "team_name": None},
     patch_key="pool",
     refuse=refuse_pool,
     options={
@@ -114,10 +124,13 @@ POOL = Kind(
         "slots": {"type": "int"},
         "description": {"type": "str"},
         "include_deferred": {"type": "bool"},
+        "team_name": {"type": "str"},
         "state": STATE,
     },
-    decode=lambda row: {**row, "description": row.get("description") or ""},
+    decode=lambda row: {**row, "description": row.get("description") or "", "team_name": row.get("team_name") or ""},
+    encode=encode_pool,
     always=("slots", "include_deferred"),
+    only={"default_pool": ("slots", "include_deferred")},
 )
 
 
@@ -164,9 +177,7 @@ def refuse_connection(name: str, plan: Plan) -> str | None:
     if not 0 <= (plan.after.get("port") or 0) <= 65535:
         return "port must be 1 to 65535, or 0 for none"
     long = [field for field in ("conn_type", "host", "schema") if len(plan.after.get(field) or "") > 500]
-    if len(plan.after.get("team_name") or "") > 50:
-        return "team_name has more than 50 characters"
-    return f"{long[0]} has more than 500 characters" if long else None
+    return f"{long[0]} has more than 500 characters" if long else refuse_team(plan)
 
 
 CONNECTION = Kind(
@@ -238,21 +249,23 @@ def given_value(element: Object) -> Any:
 def declare_variable(element: Object) -> dict[str, Any]:
     value = given_value(element)
     try:
-        return {"value": None if value is None else content(value), "description": element.get("description")}
+        value = None if value is None else content(value)
     except (TypeError, ValueError):
         raise ValueError("value holds something that JSON doesn't know") from None
+    return {"value": value, "description": element.get("description"), "team_name": element.get("team_name")}
 
 
 def encode_variable(fields: Object, element: Object) -> dict[str, Any]:
     """The value as it was given, to the letter, and what is no text as Airflow keeps it: 3.1 stumbles over the rest.
     It wants a value also where only the description is to change."""
     value = given_value(element) if "value" in fields else ""
-    return {**fields, "value": value if isinstance(value, str) else json.dumps(value, indent=2)}
+    team = {"team_name": fields["team_name"] or None} if "team_name" in fields else {}
+    return {**fields, **team, "value": value if isinstance(value, str) else json.dumps(value, indent=2)}
 
 
 def refuse_variable(name: str, plan: Plan) -> str | None:
     fits = 0 < len(name) <= 250 and "\n" not in name  # which Airflow takes, and then finds no more
-    return None if fits else "the key must have 1 to 250 characters, and no line break"
+    return refuse_team(plan) if fits else "the key must have 1 to 250 characters, and no line break"
 
 
 def hides_variable(element: Object, field: str, current: Any) -> bool:
@@ -275,9 +288,9 @@ VARIABLE = Kind(
     kind="variable",
     path="/api/v2/variables",
     key="key",
-    fields=("value", "description"),
+    fields=("value", "description", "team_name"),
     required=("value",),
-    defaults={"description": ""},
+    defaults={"description": "", "team_name": ""},
     refuse=refuse_variable,
     options={
         "key": {"type": "str", "required": True, "no_log": False},
@@ -285,10 +298,16 @@ VARIABLE = Kind(
         "src": {"type": "path"},
         "description": {"type": "str"},
         "secret": {"type": "bool", "no_log": False},
+        "team_name": {"type": "str"},
         "state": STATE,
     },
     declare=declare_variable,
-    decode=lambda row: {"value": content(row.get("value") or ""), "description": row.get("description") or ""},
+    decode=lambda row: {
+        "value": content(row.get("value") or ""),
+        "description": row.get("description") or "",
+        "team_name": row.get("team_name") or "",
+    },
+    teamless=True,
     encode=encode_variable,
     hides=hides_variable,
     masked=True,

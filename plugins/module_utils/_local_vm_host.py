@@ -68,11 +68,16 @@ def run(
     return done
 
 
+# What systemd-nspawn ends with when its VM reboots: whoever started it is to start it again.
+REBOOTED = 133
+AGAIN = f'while "$@"; code=$?; [ $code = {REBOOTED} ]; do :; done; exit $code'
+
+
 def detach(unit: str, script: str, *arguments: str, log: Path | None = None) -> None:
     """Starts what outlives this run: as a unit of the controller's systemd, else in a session of its own."""
     command = ["sh", "-c", script, unit, *arguments]
     if under_systemd():
-        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=16384"]
+        properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=16384", f"RestartForceExitStatus={REBOOTED}"]
         if log:
             properties += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
         run(
@@ -83,7 +88,7 @@ def detach(unit: str, script: str, *arguments: str, log: Path | None = None) -> 
         return
     with open(log or os.devnull, "ab") as output:
         subprocess.Popen(
-            command,
+            ["sh", "-c", AGAIN, unit, *command],
             cwd="/",
             env={"PATH": PATH},
             stdin=subprocess.DEVNULL,

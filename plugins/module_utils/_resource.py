@@ -120,11 +120,15 @@ class Resource:
     def changes(self, name: str, the_plan: Plan) -> list[Change]:
         path, header = f"{self.path}/{segment(name)}", f"{self.kind} {name}"
         before, after = the_plan.before, the_plan.after
+        # An Airflow without teams refuses a body that speaks of one.
+        told = {field: value for field, value in after.items() if field != "team_name"}
+        if "team_name" in the_plan.fields:
+            told["team_name"] = after["team_name"] or None
         if the_plan.action == "create":
-            return [Change(header, "POST", self.path, before, after, {self.key: name, **after}, look=path)]
+            return [Change(header, "POST", self.path, before, after, {self.key: name, **told}, look=path)]
         if the_plan.action == "update":
             # Airflow wants the whole object in the body, and changes only what the mask names.
-            body = {self.patch_key or self.key: name, **after}
+            body = {self.patch_key or self.key: name, **told}
             return [Change(header, "PATCH", path, before, after, body, {"update_mask": list(the_plan.fields)})]
         if the_plan.action == "delete":
             return [Change(header, "DELETE", path, before, after)]

@@ -180,7 +180,8 @@ class Fingerprints:
         return self._mac(8, "key")
 
     def _mac(self, length: int, *message: Any) -> str:
-        text = _spell([self._kind, *message]).encode()
+        # As the list of them is spelled, but a text by itself takes a tenth of the time of a list with a text.
+        text = f"[{', '.join(map(_spell, (self._kind, *message)))}]".encode()
         return base64.b64encode(hmac.digest(self._key, text, "sha256")).decode()[:length]
 
     @cached_property

@@ -15,6 +15,7 @@ author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
   - windward.airflow.attributes
+  - windward.airflow.team
   - windward.airflow.fingerprints
 attributes:
   check_mode:
@@ -63,9 +64,6 @@ options:
     description:
       - The connection as one URI, by Airflow's rules. It says everything but the description; what it leaves out is
         removed.
-    type: str
-  team_name:
-    description: Name of the team that owns it, in an Airflow with teams, which is 3.2 or newer.
     type: str
   state:
     description: Whether the connection is to exist.

@@ -30,6 +30,9 @@ options:
   connection_id:
     description: One connection, by its ID. Filters do not go with it.
     type: str
+seealso:
+  - module: windward.airflow.connection
+  - module: windward.airflow.export
 """
 
 EXAMPLES = r"""

@@ -14,7 +14,8 @@ description:
     each in a process of its own. Errors are reported with file, line and message, and fail the task.
   - Files that Airflow would skip, because they do not look like DAGs, are imported as the modules that they are, so
     that an error in them is found too. Files that C(.airflowignore) names are left out.
-  - A DAG must also survive serialisation, and no two files may define the same DAG. A plugin that can't be loaded, of
+  - A DAG must also survive serialisation, no two files may define the same DAG, and every queue that a task names has a
+    worker. A plugin that can't be loaded, of
     which Airflow only tells its journal, is an error too.
   - What was accepted is remembered by the digests of the DAGs and of everything that the DAG processor runs with, so
     a second run is quick.
@@ -29,6 +30,11 @@ options:
     description: Directory, writable by root only, in which acceptances are kept.
     type: path
     required: true
+  queues:
+    description: Queues that a worker consumes. Empty where tasks go by other ways.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds that all files together may take.
     type: int
@@ -91,7 +97,8 @@ from ..module_utils import _release
 PARSE = r'''
 import importlib, json, multiprocessing, os, re, sys, traceback
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-root = json.load(sys.stdin)
+request = json.load(sys.stdin)
+root, consumed = request["path"], request["queues"]
 os.chdir(root)
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.dag_processing.importers import get_importer_registry
@@ -116,7 +123,17 @@ def parse(path):
             DagSerialization.to_dict(dag)
         except Exception:
             errors.append(failed(traceback.format_exc(), relative))
+        errors += [{"file": relative, "line": 0, "message": text} for text in unserved(dag)]
     return sorted(bag.dags), errors
+
+def unserved(dag):
+    """What is said of tasks that no worker would take."""
+    queues = {}
+    for task in dag.tasks if consumed else []:
+        if task.queue not in consumed and not getattr(task, "inherits_from_empty_operator", False):
+            queues.setdefault(task.queue, []).append(task.task_id)
+    return ["no worker consumes queue %r of task %s in DAG %s" % (queue, ", ".join(tasks), dag.dag_id)
+            for queue, tasks in sorted(queues.items())]
 
 def load(path):
     relative = os.path.relpath(path, root)
@@ -179,10 +196,10 @@ json.dump({"dag_ids": sorted(dags), "errors": errors}, open(int(sys.argv[1]), "w
 '''
 
 
-def context(release: str, config_dir: str, variables: dict[str, str]) -> str:
+def context(release: str, config_dir: str, variables: dict[str, str], queues: list[str]) -> str:
     """Return a digest of all that a parse depends on besides the DAGs; among it are keys that nobody can guess."""
     with open(os.path.join(config_dir, "airflow.cfg"), encoding="utf-8") as stream:
-        parts = [release, stream.read(), json.dumps(variables, sort_keys=True)]
+        parts = [release, stream.read(), json.dumps(variables, sort_keys=True), ",".join(queues)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -192,15 +209,16 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             **_release.OPTIONS,
             "memory": {"type": "path", "required": True},
+            "queues": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )
     path, release = module.params["path"], os.path.realpath(module.params["release"])
-    config_dir = module.params["config_dir"]
+    config_dir, queues = module.params["config_dir"], module.params["queues"]
     try:
         variables = _release.environment(config_dir, "dag-processor")
-        mark = context(release, config_dir, variables)
+        mark = context(release, config_dir, variables, queues)
         os.stat(release)
     except FileNotFoundError as error:
         if module.check_mode:
@@ -215,7 +233,8 @@ def main() -> None:
             module.exit_json(changed=False, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
         module.fail_json(msg=f"There is no DAG release {path}.")
     try:
-        found = _release.run(PARSE, release, module.params["user"], variables, path, module.params["timeout"])
+        request = {"path": path, "queues": queues}
+        found = _release.run(PARSE, release, module.params["user"], variables, request, module.params["timeout"])
     except _release.ReleaseError as error:
         module.fail_json(msg=f"The DAGs could not be parsed: {error}")
     if found["errors"]:

@@ -49,6 +49,9 @@ options:
     description: Leave out DAGs whose file is gone.
     type: bool
     default: true
+seealso:
+  - module: windward.airflow.dag
+  - module: windward.airflow.dag_run_info
 """
 
 EXAMPLES = r"""

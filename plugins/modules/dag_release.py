@@ -87,6 +87,7 @@ served:
   description: Whether every DAG is served from the version. Only in check mode it can be false without a failure.
   returned: success
   type: bool
+  sample: true
 dags:
   description: The version from which Airflow serves each DAG of the bundle.
   returned: success, or when time is up
@@ -105,6 +106,7 @@ seconds:
   description: How long the module waited.
   returned: success, or when time is up
   type: float
+  sample: 2.5
 import_errors:
   description: What could not be imported.
   returned: when an import error came with the version, or when time is up
@@ -117,6 +119,9 @@ import_errors:
     stack_trace:
       description: What Python said.
       type: str
+  sample:
+    - filename: sales/daily.py
+      stack_trace: "ModuleNotFoundError: No module named 'pandas'"
 """
 
 from typing import Any

@@ -62,6 +62,9 @@ options:
   end_date_lte:
     description: Only runs that ended then or earlier.
     type: str
+seealso:
+  - module: windward.airflow.dag_run
+  - module: windward.airflow.dag_info
 """
 
 EXAMPLES = r"""

@@ -29,6 +29,13 @@ options:
     description: What the names of the variables with secrets begin with. Lower-case letters, digits and C(_).
     type: str
     default: vault_airflow_
+  empty_fields:
+    description:
+      - Declare what is empty too, such as a C(login) of no letters. What somebody gives to such a field later is a
+        difference then.
+      - Otherwise an empty field is left out. A field that is not declared stays as it is.
+    type: bool
+    default: false
 notes:
   - Airflow hides a password always, and in C(extra) and variables what M(windward.airflow.connection_info) tells. A
     secret under a harmless name is no secret to Airflow, nor to this module, so look through the file.
@@ -60,6 +67,12 @@ EXAMPLES = r"""
     content: "{{ exported.vault_content }}"
     mode: "0600"
     force: false
+
+- name: Write down all of production, also what is empty, for a drift report that misses nothing
+  windward.airflow.export:
+    api_url: https://airflow.example.org
+    api_token: "{{ airflow_token }}"
+    empty_fields: true
 
 - name: Look at the pools only
   windward.airflow.export:
@@ -136,9 +149,10 @@ from ..module_utils._masks import MASK
 from ..module_utils._module import run
 from ..module_utils._yaml import Template, document
 
-CONNECTION = ("connection_id", "conn_type", "description", "host", "login", "schema", "port")
-VARIABLE = ("key", "value", "description")
-POOL = ("name", "slots", "description", "include_deferred")
+CONNECTION = ("connection_id", "conn_type", "description", "host", "login", "schema", "port", "team_name")
+VARIABLE = ("key", "value", "description", "team_name")
+POOL = ("name", "slots", "description", "include_deferred", "team_name")
+EMPTY = dict.fromkeys(("description", "host", "login", "schema"), "")
 KINDS = ("connections", "variables", "pools")
 OURS = "windward_fingerprints_"  # variables in which the collection keeps its own accounts of other objects
 
@@ -168,32 +182,39 @@ class Secrets:
         return self.reference(kind, name, field) if isinstance(value, str) and MASK in value else value
 
 
-def present(found: Object, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: found[name] for name in names if found.get(name) is not None}
+def present(found: Object, names: tuple[str, ...], empty: Object) -> dict[str, Any]:
+    """The fields of an object, and those that it has not as `empty` has them."""
+    return {name: found.get(name) or empty[name] if name in empty else found[name]
+            for name in names if name in empty or found.get(name) is not None}  # fmt: skip
 
 
-def connection(found: Object, secrets: Secrets) -> dict[str, Any]:
+def connection(found: Object, secrets: Secrets, empty: bool) -> dict[str, Any]:
     row, name = connection_row(found), found["connection_id"]
-    entry = present(row, CONNECTION)
+    entry = present(row, CONNECTION, {**EMPTY, "port": 0} if empty else {})
     if row["has_password"]:
         entry["password"] = secrets.reference("connection", name, "password")
-    if row["extra"]:
+    elif empty:
+        entry["password"] = ""
+    if row["extra"] or empty:
         entry["extra"] = secrets.replaced(row["extra"], "connection", name, "extra")
     return entry
 
 
-def variable(found: Object, secrets: Secrets) -> dict[str, Any]:
-    row = present(variable_row(found), VARIABLE)
+def variable(found: Object, secrets: Secrets, empty: bool) -> dict[str, Any]:
+    row = present(variable_row(found), VARIABLE, {"description": ""} if empty else {})
     return {**row, "value": secrets.replaced(row.get("value"), "variable", found["key"], "value")}
 
 
-def pool(found: Object) -> dict[str, Any]:
+def pool(found: Object, empty: bool) -> dict[str, Any]:
     """A pool; the description of Airflow's own one can't be changed, so it is not declared."""
-    return present(found, tuple(name for name in POOL if (found["name"], name) != ("default_pool", "description")))
+    if found["name"] == "default_pool":
+        return present(found, ("name", "slots", "include_deferred"), {})
+    return present(found, POOL, {"description": ""} if empty else {})
 
 
 def export(module: AnsibleModule, client: Client) -> dict[str, Any]:
-    kinds, secrets = module.params["kinds"], Secrets(module.params["vault_prefix"])
+    kinds, empty = module.params["kinds"], module.params["empty_fields"]
+    secrets = Secrets(module.params["vault_prefix"])
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", module.params["vault_prefix"]):
         raise AirflowApiError("vault_prefix must be lower-case letters, digits and _, and begin with no digit")
     orders = {"connections": "connection_id", "variables": "key", "pools": "name"}
@@ -203,12 +224,12 @@ def export(module: AnsibleModule, client: Client) -> dict[str, Any]:
             rows[kind] = sorted(client.pages(f"/api/v2/{kind}", kind), key=lambda row: str(row[orders[kind]]))
     declared: dict[str, Any] = {}
     if "connections" in rows:
-        declared["airflow_connections"] = [connection(row, secrets) for row in rows["connections"]]
+        declared["airflow_connections"] = [connection(row, secrets, empty) for row in rows["connections"]]
     if "variables" in rows:
         own = [row for row in rows["variables"] if not row["key"].startswith(OURS)]
-        declared["airflow_variables"] = [variable(row, secrets) for row in own]
+        declared["airflow_variables"] = [variable(row, secrets, empty) for row in own]
     if "pools" in rows:
-        declared["airflow_pools"] = [pool(row) for row in rows["pools"]]
+        declared["airflow_pools"] = [pool(row, empty) for row in rows["pools"]]
     found = list(secrets.found.values())
     vault = "---\n" + "".join(f"# {name}:\n" for name in secrets.found)
     return {"changed": False, "content": document(declared), "vault_content": vault, "secrets": found}
@@ -218,6 +239,7 @@ def main() -> None:
     spec = {
         "kinds": {"type": "list", "elements": "str", "choices": list(KINDS), "default": list(KINDS)},
         "vault_prefix": {"type": "str", "default": "vault_airflow_"},
+        "empty_fields": {"type": "bool", "default": False},
     }
     run(spec, export)
 

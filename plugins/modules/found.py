@@ -35,6 +35,9 @@ options:
     type: list
     elements: str
     default: []
+  broker_url:
+    description: URL of a Redis server that is asked, by a log-in and two questions, whether it can be Celery's broker.
+    type: str
 attributes:
   action:
     support: full
@@ -81,6 +84,8 @@ found:
       - {name: airflow, group: airflow, home: /var/lib/airflow/control, shell: /usr/sbin/nologin}
     units: [airflow-scheduler.service]
     digests: {scheduler: 0f5c1c9a4f2b}
+    queues: [default, heavy]
+    broker: {problem: "", open: false, policy: noeviction}
     time: 1795168800.5
     clock_skew: 0.0
 """
@@ -97,6 +102,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _redis
+
+UNITS = Path("/etc/systemd/system")
 
 
 def read(path: str | Path) -> str:
@@ -198,6 +207,12 @@ def packages() -> list[str]:
     return sorted(re.findall(r"^Package: (\S+)\nStatus: \S+ ok installed$", status, re.MULTILINE))
 
 
+def queues() -> list[str]:
+    """The queues that the worker of this host consumes, by its unit."""
+    said = re.search(r"^ExecStart=.* --queues (\S+)", read(UNITS / "airflow-worker.service"), re.MULTILINE)
+    return said[1].split(",") if said else []
+
+
 def users() -> list[dict[str, str]]:
     """The accounts of the host; a group without a name is given by its number."""
     names = {group.gr_gid: group.gr_name for group in grp.getgrall()}
@@ -216,6 +231,7 @@ def main() -> None:
             "python": {"type": "path"},
             "ports": {"type": "list", "elements": "int", "default": []},
             "names": {"type": "list", "elements": "str", "default": []},
+            "broker_url": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -238,8 +254,10 @@ def main() -> None:
             "postgresql": sorted("/".join(path.parts[-2:]) for path in Path("/etc/postgresql").glob("*/*")),
             "packages": packages(),
             "users": users(),
-            "units": sorted(path.name for path in Path("/etc/systemd/system").glob("airflow-*.service")),
+            "units": sorted(path.name for path in UNITS.glob("airflow-*.service")),
             "digests": {path.stem: read(path).strip() for path in Path("/run/airflow").glob("*.digest")},
+            "queues": queues(),
+            "broker": _redis.look(given["broker_url"]) if given["broker_url"] else {},
             "time": time.time(),
         },
     )

@@ -41,6 +41,8 @@ options:
     default: 0.0
 notes:
   - O(api_retry_timeout) has no meaning here; O(timeout) says how long to wait.
+seealso:
+  - module: windward.airflow.component_info
 """
 
 EXAMPLES = r"""
@@ -69,6 +71,7 @@ healthy:
     - Whether every component of O(components) is healthy; without that option, every component that Airflow has.
   returned: always
   type: bool
+  sample: false
 components:
   description: The components by name. One that Airflow does not have, such as a triggerer never started, has no status.
   returned: always

@@ -23,6 +23,8 @@ options:
   bundle_name:
     description: Only errors of this DAG bundle. Needs Airflow 3.3.
     type: str
+seealso:
+  - module: windward.airflow.dag_info
 """
 
 EXAMPLES = r"""

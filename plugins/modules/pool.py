@@ -14,6 +14,7 @@ author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
   - windward.airflow.attributes
+  - windward.airflow.team
 attributes:
   check_mode:
     support: full
@@ -38,10 +39,13 @@ options:
   state:
     description:
       - Whether the pool is to exist.
-      - Airflow's own pool V(default_pool) can be resized, but neither described nor deleted.
+      - Airflow's own pool V(default_pool) can be resized, but neither described nor deleted nor given to a team.
     type: str
     choices: [present, absent]
     default: present
+seealso:
+  - module: windward.airflow.pool_info
+  - module: windward.airflow.resources
 """
 
 EXAMPLES = r"""
@@ -79,6 +83,7 @@ pool:
     slots: 8
     description: Queries at a time
     include_deferred: false
+    team_name: null
 """
 
 from ..module_utils._kinds import POOL

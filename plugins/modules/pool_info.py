@@ -21,6 +21,9 @@ options:
   name:
     description: One pool, by its name. Filters do not go with it.
     type: str
+seealso:
+  - module: windward.airflow.pool
+  - module: windward.airflow.export
 """
 
 EXAMPLES = r"""

@@ -72,7 +72,7 @@ options:
             removed.
         type: str
       team_name:
-        description: Name of the team that owns it, in an Airflow with teams.
+        description: Name of the team that owns it, in an Airflow with teams. An empty text removes it.
         type: str
       state:
         description: Whether the connection is to exist.
@@ -107,6 +107,9 @@ options:
           - Airflow itself goes by the key alone, so the key of a secret should have a word such as C(secret) in it.
             Before 3.3.2 it would log any other secret, so there it must.
         type: bool
+      team_name:
+        description: Name of the team that owns it, in an Airflow with teams. An empty text removes it.
+        type: str
       state:
         description: Whether the variable is to exist.
         type: str
@@ -132,10 +135,13 @@ options:
       include_deferred:
         description: Whether deferred tasks count as occupying their slots. A new pool does not count them by default.
         type: bool
+      team_name:
+        description: Name of the team that owns it, in an Airflow with teams. An empty text removes it.
+        type: str
       state:
         description:
           - Whether the pool is to exist.
-          - Airflow's own pool V(default_pool) can be resized, but neither described nor deleted.
+          - Airflow's own pool V(default_pool) can be resized, but neither described nor deleted nor given to a team.
         type: str
         choices: [present, absent]
         default: present

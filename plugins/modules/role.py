@@ -37,7 +37,9 @@ options:
     elements: dict
     suboptions:
       resource:
-        description: What may be acted upon, as V(DAGs), V(Connections), or V(DAG:sales_daily) for a single DAG.
+        description:
+          - What may be acted upon, as V(DAGs), V(Connections), or V(DAG:sales_daily) for a single DAG.
+          - FAB refuses a resource or an action that it has never met, and check mode foretells that.
         type: str
         required: true
       actions:
@@ -107,7 +109,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._client import AirflowApiError, Client
-from ..module_utils._fab import ROLES, FabResource, find, grouped, pairs_of, role_row, unusable
+from ..module_utils._fab import PERMISSIONS, ROLES, FabResource, find, grouped, pairs_of, role_row, unusable
 from ..module_utils._module import run
 from ..module_utils._resource import Object, Plan
 
@@ -137,6 +139,15 @@ ROLE = FabResource(
 )
 
 
+def foresee(client: Client, pairs: set[tuple[str, str]]) -> None:
+    """What FAB would refuse: it takes any action on any resource, if it has met each of them before."""
+    rows = client.pages(PERMISSIONS, "actions") if pairs else []
+    for option, word, place in (("resource", "resource", 0), ("actions", "action", 1)):
+        unknown = {pair[place] for pair in pairs} - {row[word]["name"] for row in rows}
+        if unknown:
+            raise AirflowApiError(f"permissions: FAB has no {word} {', '.join(sorted(unknown))} ({option})")
+
+
 def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     name, permissions = module.params["name"], module.params["permissions"]
     for resource, action in pairs_of(permissions or ()):
@@ -147,13 +158,15 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     more = [] if name in OWN else UNASKED
     keep = permissions is None and current is not None
     wanted = None if keep else grouped(pairs_of([*(permissions or ()), *more]))
+    new = set(pairs_of(wanted or ())) - set(pairs_of(current["permissions"] if current else ()))
+    if module.check_mode and module.params["state"] == "present":
+        foresee(client, new)
     try:
         result = ROLE.settle(module, client, name, current, {"permissions": wanted})
     except AirflowApiError as exc:
-        if exc.status != 400:
-            raise
-        # Only FAB knows which there are, and says which it doesn't know.
-        raise AirflowApiError(f"{exc} (permissions: resource, actions)", 400, exc.result) from exc
+        if exc.status == 400:
+            foresee(client, new)  # tells all, and by the names of the options
+        raise
     fewer = wanted is not None and current and set(pairs_of(current["permissions"])) - set(pairs_of(wanted))
     if fewer and not module.check_mode and not has(client, name, wanted):
         raise AirflowApiError(

@@ -21,6 +21,8 @@ options:
   name:
     description: One role, by its name.
     type: str
+seealso:
+  - module: windward.airflow.role
 """
 
 EXAMPLES = r"""

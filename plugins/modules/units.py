@@ -142,6 +142,11 @@ def drained_warning(drained: dict[str, float], tasks: list[str]) -> str:
     return f"{took}: what runs tasks lets them end first, for at most airflow_drain_timeout seconds{ran}."
 
 
+def restarts(states: dict[str, dict[str, str]], unit: Unit) -> int:
+    """Return how often systemd has started a unit anew, by itself."""
+    return int(states[unit_name(unit["component"])]["NRestarts"])
+
+
 DEATHS = 3  # that are borne in a start: a database may still be on its way up
 LIFE = 5  # seconds that a component lives on which nothing can be asked about
 MOMENT = 10  # seconds in which a component without tasks stops
@@ -157,6 +162,7 @@ class Units:
         self.client = Client(module.params["api_url"], token=module.params["api_token"], timeout=5, retry_timeout=0)
         self.own = Client(module.params["host_url"] or module.params["api_url"], timeout=5, retry_timeout=0)
         self.started: dict[str, datetime.datetime] = {}
+        self.deaths: dict[str, int] = {}  # until then: systemd goes on counting where it was about to start a unit anew
         self.seconds: dict[str, float] = {}
         self.drained: dict[str, float] = {}
         self.error = ""
@@ -190,6 +196,8 @@ class Units:
         began = time.monotonic()
         self.systemctl("restart", *[unit_name(unit["component"]) for unit in units])
         took = time.monotonic() - began
+        states = self.states([unit_name(unit["component"]) for unit in units])
+        self.deaths.update({unit["component"]: restarts(states, unit) for unit in units})
         if took > MOMENT:
             self.drained.update({unit["component"]: round(took, 1) for unit in units})
 
@@ -240,7 +248,7 @@ class Units:
                 self.give_up(waiting[0], f"gave no sign of life within {self.module.params['timeout']} s{reason}")
             states = self.states([unit_name(unit["component"]) for unit in waiting])
             for unit in waiting:
-                if int(states[unit_name(unit["component"])]["NRestarts"]) > DEATHS:
+                if restarts(states, unit) - self.deaths[unit["component"]] > DEATHS:
                     self.give_up(unit, f"died {DEATHS + 1} times")
             time.sleep(0.5)
 

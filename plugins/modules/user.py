@@ -31,7 +31,9 @@ options:
     type: str
     required: true
   email:
-    description: E-mail address. No two users have the same. Needed to create a user.
+    description:
+      - E-mail address. No two users have the same. Needed to create a user.
+      - FAB keeps any text of up to 512 characters as one, so this module refuses none either.
     type: str
   first_name:
     description: First name. Needed to create a user.

@@ -21,6 +21,8 @@ options:
   username:
     description: One user, by the log-in name.
     type: str
+seealso:
+  - module: windward.airflow.user
 """
 
 EXAMPLES = r"""

@@ -14,6 +14,7 @@ author: Windward contributors (@windward)
 extends_documentation_fragment:
   - windward.airflow.api
   - windward.airflow.attributes
+  - windward.airflow.team
   - windward.airflow.fingerprints
 attributes:
   check_mode:
@@ -96,6 +97,7 @@ variable:
     key: report_settings
     value: {bucket: reports, days: [1, 15]}
     description: Read by the DAG monthly_report
+    team_name: ""
 """
 
 from typing import Any

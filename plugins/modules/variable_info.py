@@ -25,6 +25,9 @@ options:
   key:
     description: One variable, by its key. Filters do not go with it.
     type: str
+seealso:
+  - module: windward.airflow.variable
+  - module: windward.airflow.export
 """
 
 EXAMPLES = r"""

@@ -20,7 +20,7 @@ INVENTORY = HERE / "inventory"
 RELEASE = "3.3.2"
 
 
-def play(playbook: str, *arguments: str) -> tuple[float, str]:
+def play(playbook: str, *arguments: str, inventory: Path = INVENTORY) -> tuple[float, str]:
     """Run a playbook; return its seconds and what it printed. A failure ends the benchmark."""
     environment = dict(
         os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), PROFILE_TASKS_TASK_OUTPUT_LIMIT="all",
@@ -28,7 +28,7 @@ def play(playbook: str, *arguments: str) -> tuple[float, str]:
     )
     started = time.monotonic()
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), playbook, "-i", str(INVENTORY), *arguments],
+        [str(Path(sys.executable).parent / "ansible-playbook"), playbook, "-i", str(inventory), *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )
     seconds = time.monotonic() - started

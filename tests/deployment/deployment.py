@@ -59,8 +59,9 @@ class Deployment:
 
     def __init__(self, scenario: str) -> None:
         self.inventory = ROOT / "molecule" / scenario / "inventory"
-        hosts = yaml.safe_load((self.inventory / "hosts.yml").read_text())["airflow"]["hosts"]
-        self.addresses = {name: host["ansible_host"] for name, host in hosts.items()}
+        declared = yaml.safe_load((self.inventory / "hosts.yml").read_text())["airflow"]
+        self.addresses = {name: host["ansible_host"] for name, host in declared["hosts"].items()}
+        self.groups = {name: list(group["hosts"]) for name, group in declared["children"].items()}
         self.host = next(iter(self.addresses))
 
     def command(self, book: str | Path, *arguments: str, **variables: Any) -> list[str]:

@@ -204,6 +204,14 @@ def test_dead_forwarder_is_repaired_alone() -> None:
     assert banner(PORT) == b"SSH-2.0"
 
 
+def test_vm_that_reboots_comes_back() -> None:
+    boot, before = "cat /proc/sys/kernel/random/boot_id", machine(A).pid
+    first = inside(A, f"{boot}; sudo systemd-run --quiet --on-active=1 systemctl reboot")
+    assert host.until(lambda: machine(A).pid not in (0, before), 90)
+    assert steps(bring(A, B)) == {"wwtest-a": ["forward"], "wwtest-b": []}
+    assert inside(A, boot) != first
+
+
 def test_lost_rule_is_repaired() -> None:
     rule = ["POSTROUTING", *lv.rules(machine(A).site, docker=False)[0][2:]]
     subprocess.run(["iptables", "-w", "-t", "nat", "-D", *rule], check=True)

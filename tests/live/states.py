@@ -213,7 +213,7 @@ class Verdict:
     action: str
     fields: dict[str, Any]
     sure: bool  # else none is as right as update, since nobody can see what is behind a mask
-    refused: bool | None = False  # None: if Airflow shows a mask, which depends on what it met before
+    refused: bool = False
     anew: bool = False  # a password can only be removed with its connection
     masked: int = 0  # how many of the declared values Airflow doesn't show
 
@@ -255,10 +255,8 @@ def judge(listing: str, name: str, thing: Thing | None, element: Element, policy
         sure = all(not thing.touched and p in thing.known and thing.known[p] == declared[p] for p in doubt)
     fields = {**thing.fields, **wanted}
     anew = bool(thing.fields.get("password")) and fields["password"] == ""
-    left = {path: leaf for path, leaf in parts(fields) if path not in declared or path[:2] in merged} if anew else {}
-    refused: bool | None = any(hidden(listing, name, path) for path in left)
-    if not refused and any("pre-" in str(leaf) for leaf in left.values()):
-        refused = None
+    # What has to be deleted and made again must be declared whole.
+    refused = anew and (bool(merged) or any(value and key not in wanted for key, value in fields.items()))
     return Verdict("update" if differs else "none", fields, differs or sure, refused, anew, masked=len(doubt))
 
 

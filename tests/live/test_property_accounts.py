@@ -45,7 +45,13 @@ USER = {
 }
 PASSWORD = {"password": st.integers(0, 1), "update_password": st.sampled_from(["always", "always", "on_create"])}
 ABSENT = st.just({"state": "absent"})
-ROLE = st.one_of(st.fixed_dictionaries({}, optional={"permissions": PAIRS}), ABSENT)
+FLY = ("DAGs", "can_fly")  # which FAB doesn't know
+ROLE = st.one_of(
+    st.fixed_dictionaries({}, optional={"permissions": PAIRS}),
+    st.fixed_dictionaries({}, optional={"permissions": PAIRS}),
+    st.just({"permissions": {SITE, FLY}}),
+    ABSENT,
+)
 STATES = {
     "user": [
         st.fixed_dictionaries({**USER, "password": PASSWORD["password"]}),
@@ -144,6 +150,8 @@ class Accounts:
         wanted = {key: value for key, value in declared.items() if key not in ("update_password", "state")}
         if "permissions" in wanted or (step.kind == "role" and not thing):
             wanted["permissions"] = sorted({*wanted.get("permissions", ()), SITE})
+        if FLY in wanted.get("permissions", ()):
+            return "refused", wanted
         if not thing:
             whole = step.kind == "role" or wanted.keys() >= {*USER, "password"}
             return ("create" if whole else "refused"), wanted
@@ -169,7 +177,9 @@ class Accounts:
         assert done == foretold
         self.counts[action] += 1
         if action == "refused":
-            assert done["failed"] and not sent and "creating it needs" in done["msg"], done
+            reason = "FAB has no action can_fly" if step.kind == "role" else "creating it needs"
+            assert done["failed"] and reason in done["msg"], done
+            assert not sent or step.kind == "role", "FAB refuses by itself, before it writes"
             return
         assert not done.get("failed"), done
         assert done["changed"] == bool(sent) == (action != "none"), (action, done, sent)

@@ -90,6 +90,7 @@ def play(one: Airflow, *words: str, log: Path | None = None) -> None:
     environment = {
         **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "NO_PROXY": "127.0.0.1",
         "AIRFLOW_API_URL": one.url, "AIRFLOW_API_USERNAME": "admin", "AIRFLOW_API_PASSWORD": one.password,
+        "AIRFLOW_TEST_TEAM": one.team, "AIRFLOW_TEST_CONNECTION": "Enabled",
     }  # fmt: skip
     done = subprocess.run(
         ["ansible-playbook", *words], cwd=ROOT, env=environment, check=False, stdin=subprocess.DEVNULL,

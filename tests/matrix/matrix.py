@@ -21,7 +21,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 import leaks
-from servers import CACHE, ROOT, airflow, postgres, release
+from servers import CACHE, ROOT, Airflow, airflow, postgres, release
 
 # The index is cut here for a version that has no lock of ours: a day after its release.
 FAB = ("took none away", "works, but taking a permission away fails (FAB provider 3.6.4 or older)")
@@ -29,6 +29,7 @@ VERSIONS = {"3.1.8": "2026-03-12T00:00:00Z", "3.2.2": "2026-05-30T00:00:00Z", "3
 # Where a target ends with this error, that is what the version lacks, and what the table says of the module.
 LACKS = {("role", "3.1.8"): FAB, ("role", "3.2.2"): FAB}
 TARGETS = ROOT / "tests/integration/targets"
+TEAMS = ("3.2.2", "3.3.2")  # those that know teams; they get a server with one, for the target of that name
 
 
 def targets() -> dict[str, set[str]]:
@@ -53,6 +54,22 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def tried(one: Airflow, target: str, covered: set[str], logs: Path, said: dict[str, str]) -> dict[str, str]:
+    """Run a target; return what is to be said of its modules."""
+    start, word, found = time.monotonic(), "ok", {module: said.get(module, "works") for module in covered}
+    try:
+        leaks.play(one, "tests/integration/modules.yml", "--tags", target, log=logs / f"{target}.txt")
+    except RuntimeError as exc:
+        error, lack = LACKS.get((target, one.version), ("", ""))
+        if error and error in " ".join(str(exc).split()):
+            word, found[target] = "lacks", lack
+        else:
+            word, found = "FAILED", dict.fromkeys(covered, "**fails**")
+            print(exc, flush=True)
+    print(f"{word:<8}{one.version} {target:<14}{time.monotonic() - start:6.1f} s", flush=True)
+    return found
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are stopped too
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -69,23 +86,15 @@ def main() -> int:
         for version in chosen:
             logs = CACHE / "logs" / version
             logs.mkdir(parents=True, exist_ok=True)
-            with airflow(version, release(version, VERSIONS[version]), database, logs) as one:
+            programs = release(version, VERSIONS[version])
+            with airflow(version, programs, database, logs) as one:
                 found[version] = leaks.measure(one, database)
                 for target in given.target or covered:
-                    start = time.monotonic()
-                    said[version].update({m: said[version].get(m, "works") for m in covered[target]})
-                    try:
-                        leaks.play(one, "tests/integration/modules.yml", "--tags", target, log=logs / f"{target}.txt")
-                        word = "ok"
-                    except RuntimeError as exc:
-                        error, lack = LACKS.get((target, version), ("", ""))
-                        if error and error in " ".join(str(exc).split()):
-                            word, said[version][target] = "lacks", lack
-                        else:
-                            word = "FAILED"
-                            said[version].update(dict.fromkeys(covered[target], "**fails**"))
-                            print(exc, flush=True)
-                    print(f"{word:<8}{version} {target:<14}{time.monotonic() - start:6.1f} s", flush=True)
+                    if target != "teams":
+                        said[version].update(tried(one, target, covered[target], logs, said[version]))
+            if version in TEAMS and "teams" in (given.target or covered):
+                with airflow(version, programs, database, logs, teams=True) as one:
+                    said[version].update(tried(one, "teams", covered["teams"], logs, said[version]))
     works = table(
         ["module", *chosen],
         [[f"`{module}`", *(said[version].get(module, "not run") for version in chosen)] for module in group()],

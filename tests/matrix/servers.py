@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow/matrix"
 LOCKS = ROOT / "roles/systemd/files/locks"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+TEAM = "sailors"
 
 
 def free_port() -> int:
@@ -123,14 +124,20 @@ class Airflow:
     url: str
     password: str
     database: str
+    team: str
 
 
 @contextlib.contextmanager
-def airflow(version: str, programs: Path, database: Postgres, logs: Path) -> Iterator[Airflow]:
-    """All components but workers, with FAB's users, a DAG bundle of dags/, and a person named admin."""
-    name = "airflow_" + version.replace(".", "_")
+def airflow(
+    version: str, programs: Path, database: Postgres, logs: Path, teams: bool = False
+) -> Iterator[Airflow]:
+    """All components but workers, with FAB's users, a DAG bundle of dags/, and a person named admin.
+
+    With teams, an api-server alone, one team, and the simple auth manager's users: FAB's knows no teams."""
+    name = f"airflow_{version.replace('.', '_')}{'_teams' if teams else ''}"
     database.sql(f"create database {name}")
-    one = Airflow(version, f"http://127.0.0.1:{(port := free_port())}", secrets.token_hex(16), name)
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    one = Airflow(version, url, secrets.token_hex(16), name, TEAM if teams else "")
     bundle = {"name": "matrix", "classpath": "matrix_bundle.MatrixBundle", "kwargs": {"path": str(ROOT / "dags")}}
     with tempfile.TemporaryDirectory(prefix="windward-matrix-") as home:
         settings = {
@@ -139,6 +146,8 @@ def airflow(version: str, programs: Path, database: Postgres, logs: Path) -> Ite
             "core.execution_api_server_url": f"{one.url}/execution/",
             "core.fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "core.load_examples": "False",
+            "core.multi_team": str(teams),
+            "core.test_connection": "Enabled",
             "core.parallelism": "2",
             "database.sql_alchemy_conn":
                 f"postgresql+psycopg2://airflow:{database.password}@127.0.0.1:{database.port}/{name}",
@@ -161,6 +170,15 @@ def airflow(version: str, programs: Path, database: Postgres, logs: Path) -> Ite
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent),
         }
+        if teams:
+            manager = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+            environment |= {
+                "AIRFLOW__CORE__AUTH_MANAGER": manager,
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin:{TEAM}",
+            }
+            passwords = Path(home) / "simple_auth_manager_passwords.json.generated"
+            passwords.touch(0o600)
+            passwords.write_text(json.dumps({"admin": one.password}))
 
         def run(*words: str, answers: str = "") -> None:
             log = logs / f"{words[0]}-{words[1]}.log"
@@ -172,20 +190,22 @@ def airflow(version: str, programs: Path, database: Postgres, logs: Path) -> Ite
                 raise RuntimeError(f"airflow {' '.join(words[:2])} of {version} failed: see {log}")
 
         run("db", "migrate")
-        # The password is asked for, twice, so it is on no command line.
-        run("users", "create", "-u", "admin", "-f", "A", "-l", "B", "-r", "Admin", "-e", "admin@example.org",
-            answers=f"{one.password}\n" * 2)  # fmt: skip
+        if teams:
+            run("teams", "create", TEAM)
+        else:  # the password is asked for, twice, so it is on no command line
+            run("users", "create", "-u", "admin", "-f", "A", "-l", "B", "-r", "Admin", "-e", "admin@example.org",
+                answers=f"{one.password}\n" * 2)  # fmt: skip
         with contextlib.ExitStack() as running:
-            for component in COMPONENTS:
+            for component in COMPONENTS[:1] if teams else COMPONENTS:
                 command = [str(programs / "airflow"), component]
                 running.enter_context(process(command, logs / f"{component}.log", env=environment, cwd=home))
-            wait(lambda: healthy(one.url), 120, f"Airflow {version} ({logs})")
+            wait(lambda: healthy(one.url, whole=not teams), 120, f"Airflow {version} ({logs})")
             yield one
 
 
-def healthy(url: str) -> bool:
+def healthy(url: str, whole: bool) -> bool:
     with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as answer:
-        return all(part["status"] == "healthy" for part in json.load(answer).values())
+        return all(part["status"] == "healthy" for part in json.load(answer).values()) or not whole
 
 
 def wait(ready: object, seconds: float, what: str) -> None:

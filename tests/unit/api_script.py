@@ -137,5 +137,6 @@ def run_module(
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
     with patch_module_args(arguments), pytest.raises(SystemExit):
         module.main()
-    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr().out.splitlines()  # the module's is the last line, whoever else said something
+    result: dict[str, Any] = json.loads(said[-1])
     return result

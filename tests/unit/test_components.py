@@ -135,6 +135,29 @@ def test_both_dsns_come_from_one_declaration() -> None:
     assert "@[fd00::1]:5432/" in environment("scheduler", database=database)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
 
 
+STORE = {"logging": {"remote_logging": True, "remote_base_log_folder": "s3://b/logs", "remote_log_conn_id": "store"}}
+
+
+@pytest.mark.parametrize(
+    ("executor", "wanted"),
+    [
+        ("LocalExecutor", {"api-server", "scheduler", "triggerer"}),
+        ("CeleryExecutor", {"api-server", "worker", "triggerer"}),
+    ],
+)
+def test_the_connection_to_the_store_of_logs_goes_to_those_that_write_or_read_logs(
+    executor: str, wanted: set[str]
+) -> None:
+    given = {"AIRFLOW_CONN_STORE": "aws://id:STORE-KEY@", "AIRFLOW_CONN_OTHER": "http://x"}
+    found = {name: environment(name, executor=executor, config=STORE, environment=given) for name in COMPONENTS}
+    assert {name for name, variables in found.items() if "STORE-KEY" in repr(variables)} == wanted
+    assert all(variables["AIRFLOW_CONN_OTHER"] == "http://x" for variables in found.values())
+    operator = _components.operator_environment(COMPONENTS, deployment(config=STORE, environment=given), SECRETS)
+    assert "STORE-KEY" not in repr(operator)
+    for entry in plan(list(COMPONENTS), executor=executor, config=STORE, environment=given)["files"]:
+        assert "STORE-KEY" not in entry.get("content", "")
+
+
 POOLED = {"host": "pooler", "port": 6432, "sslmode": "require", "ca_path": "", "pooled": True}
 
 
@@ -282,6 +305,8 @@ def test_the_api_server_believes_the_proxy_and_nobody_else() -> None:
     assert environment("api-server", proxy=PROXY)[BELIEVED] == "10.0.0.9"
     assert [name for name in COMPONENTS if BELIEVED in environment(name, proxy=PROXY)] == ["api-server"]
     assert "--proxy-headers" not in _components.command("api-server", COMPONENTS, deployment())
+    named = deployment(environment={BELIEVED: "10.0.0.9"})  # a load balancer of the user's
+    assert "--proxy-headers" in _components.command("api-server", COMPONENTS, named)
     assert BELIEVED not in environment("api-server")
     mine = environment("api-server", proxy=PROXY, environment={BELIEVED: "10.0.0.0/24"})
     assert mine[BELIEVED] == "10.0.0.0/24"

@@ -15,6 +15,7 @@ from ansible_collections.windward.airflow.plugins.modules import role, user
 from api_script import ScriptedApi, run_module
 
 USERS, ROLES, LOG_IN = "/auth/fab/v1/users", "/auth/fab/v1/roles", "/auth/token"
+PERMISSIONS = "/auth/fab/v1/permissions"
 NO_USER = {"detail": "The User with username `eve` was not found"}
 NO_ROLE = {"detail": "Role with name 'R' does not exist."}
 PASSWORD = "the-wanted-password"
@@ -28,6 +29,10 @@ Run = Callable[..., dict[str, Any]]
 
 def eve(**differs: Any) -> dict[str, Any]:
     return {"username": "eve", **NAMES, "roles": [{"name": "R"}, {"name": "A"}], "active": True, **differs}
+
+
+def permissions(*pairs: tuple[str, str]) -> dict[str, Any]:
+    return {"actions": stored(*pairs)["actions"], "total_entries": len(pairs)}
 
 
 def stored(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -207,6 +212,8 @@ def test_permissions_in_any_order_are_the_same() -> None:
 @pytest.mark.parametrize("found", [None, stored(("DAGs", "can_edit"))])
 def test_role_is_created_or_changed(api: ScriptedApi, run: Run, check: bool, found: Any) -> None:
     api.expect("GET", f"{ROLES}/R", 200 if found else 404, found or NO_ROLE)
+    if check:
+        api.expect("GET", PERMISSIONS, 200, permissions(("Website", "can_read"), ("DAGs", "can_edit")))
     if not check:
         api.expect("PATCH" if found else "POST", f"{ROLES}/R" if found else ROLES, 200, stored())
     if not check and found:
@@ -222,11 +229,29 @@ def test_role_is_created_or_changed(api: ScriptedApi, run: Run, check: bool, fou
 def test_permissions_that_fab_does_not_know(api: ScriptedApi, run: Run) -> None:
     said = {"detail": "The specified action: 'fly' was not found"}
     api.expect("GET", f"{ROLES}/R", 404, NO_ROLE).expect("POST", ROLES, 400, said)
-    result = run("role", name="R", permissions=[{"resource": "DAGs", "actions": ["fly"]}])
-    assert result["msg"].endswith("'fly' was not found (permissions: resource, actions)") and not result["changed"]
+    api.expect("GET", PERMISSIONS, 200, permissions(("DAGs", "can_edit"), ("Website", "can_read")))
+    result = run("role", name="R", permissions=[{"resource": "DAGs", "actions": ["fly", "dive"]}])
+    assert result["msg"] == "permissions: FAB has no action dive, fly (actions)" and not result.get("changed")
     for option, resource, action in (("resource", "x" * 251, "can_read"), ("actions", "DAGs", "")):
         result = run("role", True, name="R", permissions=[{"resource": resource, "actions": [action]}])
         assert f"permissions: {option} must not be" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        (("DAGs", "fly"), "permissions: FAB has no action fly (actions)"),
+        (("Dags", "can_read"), "permissions: FAB has no resource Dags (resource)"),
+        (("Website", "can_edit"), None),  # nobody has it so far, but each of both is known
+    ],
+)
+def test_a_check_asks_fab_which_permissions_there_are(
+    api: ScriptedApi, run: Run, pair: tuple[str, str], said: str | None
+) -> None:
+    api.expect("GET", f"{ROLES}/R", 200, stored(("Website", "can_read")))
+    api.expect("GET", PERMISSIONS, 200, permissions(("DAGs", "can_edit"), ("Website", "can_read")))
+    result = run("role", True, name="R", permissions=[{"resource": pair[0], "actions": [pair[1]]}])
+    assert (result.get("msg"), result.get("changed", False)) == (said, said is None)
 
 
 def test_a_provider_that_takes_no_permission_away(api: ScriptedApi, run: Run) -> None:

@@ -120,10 +120,13 @@ def test_pool_is_created(api: ScriptedApi, run: Run, check: bool) -> None:
     if not check:
         api.expect("POST", "/api/v2/pools", 201, POOL)
     result = run("pool", check, name="etl", slots=3)
-    after = {"slots": 3, "description": None, "include_deferred": False}
+    sent = {"slots": 3, "description": None, "include_deferred": False}
+    after = {**sent, "team_name": None}
     assert result["changed"] is True
     assert result["pool"] == {"name": "etl", **after}
     assert (result["diff"][0]["before"], result["diff"][0]["after"]) == ({}, after)
+    if not check:  # an Airflow without teams wants to hear of none
+        assert api.requests[-1].body == {"name": "etl", **sent}
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -138,6 +141,14 @@ def test_pool_is_changed(api: ScriptedApi, run: Run, check: bool) -> None:
         assert api.requests[-1].query == {"update_mask": ["slots"]}
         body = {"pool": "etl", "slots": -1, "description": None, "include_deferred": False}
         assert api.requests[-1].body == body
+
+
+@pytest.mark.parametrize(("team", "is_now"), [("b", "b"), ("", None)])
+def test_pool_is_given_to_a_team(api: ScriptedApi, run: Run, team: str, is_now: str | None) -> None:
+    api.expect("GET", "/api/v2/pools/etl", 200, {**POOL, "team_name": "a"})
+    api.expect("PATCH", "/api/v2/pools/etl", 200, {**POOL, "team_name": is_now})
+    assert run("pool", name="etl", team_name=team)["changed"]
+    assert (api.requests[-1].query, api.requests[-1].body["team_name"]) == ({"update_mask": ["team_name"]}, is_now)
 
 
 def test_pool_as_it_should_be(api: ScriptedApi, run: Run) -> None:
@@ -175,6 +186,8 @@ def test_pool_that_is_absent(api: ScriptedApi, run: Run) -> None:
         (None, {"name": "a\nb", "slots": 1}, "no line break"),
         (None, {"name": "default_pool", "state": "absent"}, "neither described nor deleted"),
         (None, {"name": "default_pool", "description": "x"}, "neither described nor deleted"),
+        (None, {"name": "default_pool", "team_name": "x"}, "nor given to a team"),
+        (None, {"name": "etl", "slots": 1, "team_name": "x" * 51}, "more than 50 characters"),
     ],
 )
 def test_pool_refusals_also_in_check_mode(

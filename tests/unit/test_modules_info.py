@@ -314,6 +314,31 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
     }
 
 
+def test_export_of_what_is_empty_too(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
+    bare = {"connection_id": "c", "conn_type": "http", "password": None, "extra": None, "team_name": None}
+    pool = {"name": "default_pool", "slots": 9, "description": "Default pool", "include_deferred": False}
+    listing(
+        api,
+        connections=[bare, {**bare, "connection_id": "d", "password": "***", "extra": '{"a": 1}', "port": 7}],
+        variables=[{"key": "v", "value": "", "description": None, "team_name": "t"}],
+        pools=[pool, {**pool, "name": "p", "description": None}],
+    )
+    values = {"vault_airflow_connection_d_password": "x"}
+    found = loaded(run("export", empty_fields=True)["content"], tmp_path, **values)
+    nothing = {"description": "", "host": "", "login": "", "schema": "", "conn_type": "http"}
+    assert found == {
+        "airflow_connections": [
+            {"connection_id": "c", **nothing, "port": 0, "password": "", "extra": {}},
+            {"connection_id": "d", **nothing, "port": 7, "password": "x", "extra": {"a": 1}},
+        ],
+        "airflow_variables": [{"key": "v", "value": "", "description": "", "team_name": "t"}],
+        "airflow_pools": [
+            {"name": "default_pool", "slots": 9, "include_deferred": False},
+            {"name": "p", "slots": 9, "description": "", "include_deferred": False},
+        ],
+    }
+
+
 def test_export_of_one_kind_without_secrets(api: ScriptedApi, run: Run) -> None:
     listing(api, pools=[])
     result = run("export", kinds=["pools"], vault_prefix="v_")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.windward.airflow.plugins.doc_fragments import team
 from ansible_collections.windward.airflow.plugins.module_utils._kinds import KINDS
 from ansible_collections.windward.airflow.plugins.module_utils._secrets import Fingerprints, pack, unpack
 from api_script import ScriptedApi, run_module
@@ -367,6 +368,30 @@ def test_all_kinds_are_planned_before_any_is_written(api: ScriptedApi, run: Run,
         assert api.requests[-1].body["actions"][0]["entities"] == [{"name": "p", "slots": 4, "include_deferred": False}]
 
 
+def test_the_default_pool_is_resized_by_a_mask(api: ScriptedApi, run: Run) -> None:
+    """Without one Airflow refuses it, and with it all that came in the same action."""
+    api.expect("GET", "/api/v2/pools", 200, listing("pools", DEFAULT_POOL, POOL_ROW))
+    api.expect("PATCH", "/api/v2/pools", 200, done(update=["default_pool", "p"]))
+    result = run("resources", pools=[{"name": "default_pool", "slots": 64}, {"name": "p", "description": "d"}])
+    assert result["pools"]["updated"] == ["default_pool", "p"]
+    own, other = api.requests[1].body["actions"]
+    assert own["update_mask"] == ["slots", "include_deferred"] and "update_mask" not in other
+    assert [entity["name"] for action in (own, other) for entity in action["entities"]] == ["default_pool", "p"]
+
+
+def test_a_new_variable_gets_its_team_by_an_update(api: ScriptedApi, run: Run) -> None:
+    """Airflow's bulk creation leaves it out without a word."""
+    api.expect("GET", VARIABLES, 200, variables("there")).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", VARIABLES, 200, done(create=["new"], update=["there", "new"]))
+    api.expect("PATCH", VARIABLES, 200, done(update=["there"]))
+    new = {"key": "new", "value": "x", "team_name": "a"}
+    result = run("resources", variables=[new, {"key": "there", "team_name": "a"}, {"key": "gone", "state": "absent"}])
+    assert (result["variables"]["created"], result["variables"]["updated"]) == (["new"], ["there"])
+    create, update, _mark = api.requests[2].body["actions"]
+    assert create["entities"] == update["entities"] == [new] and update["update_mask"] == ["team_name"]
+    assert api.requests[3].body["actions"][0]["update_mask"] == ["description", "team_name"]
+
+
 def test_a_bulk_answer_that_failed_in_part(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", VARIABLES, 200, variables("b")).expect("GET", "/api/v2/version", 200, VERSION)
     answer = done(update=["b"])
@@ -429,8 +454,9 @@ def test_the_elements_have_the_options_of_the_modules() -> None:
         module = importlib.import_module(f"ansible_collections.windward.airflow.plugins.modules.{name}")
         return yaml.safe_load(module.DOCUMENTATION)["options"]
 
+    of_teams = yaml.safe_load(team.ModuleDocFragment.DOCUMENTATION)["options"]
     for name, kind in KINDS.items():
-        elements, own = docs("resources")[name]["suboptions"], docs(kind.kind)
+        elements, own = docs("resources")[name]["suboptions"], {**docs(kind.kind), **of_teams}
         assert elements.keys() == kind.options.keys() <= own.keys()
         for option, about in elements.items():
             same = ("type", "choices", "default", "required")

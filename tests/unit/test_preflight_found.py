@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
-from preflight_case import CELERY, CONTRACT, ONE, given
+from preflight_case import BROKER, CELERY, CONTRACT, ONE, given
 
 FOUND: dict[str, Any] = {
     "system": {"id": "debian", "version": "12", "codename": "bookworm", "architecture": "x86_64"},
@@ -30,6 +30,8 @@ FOUND: dict[str, Any] = {
     "postgresql": [],
     "packages": [],
     "units": [],
+    "queues": [],
+    "broker": {},
     "time": 0.0,
     "clock_skew": 0.0,
 }
@@ -60,6 +62,10 @@ def free(install_mb: int, state_mb: int, device: str = "2") -> dict[str, Any]:
     for path in ("/var/lib/airflow", "/var/log/airflow"):
         disks[path] = {"device": device, "free_mb": state_mb}
     return {"disks": disks}
+
+
+def broker(problem: str = "", anybody: bool = False, policy: str = "noeviction") -> dict[str, Any]:
+    return {"broker": {"problem": problem, "open": anybody, "policy": policy}}
 
 
 REFUSED: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
@@ -141,6 +147,9 @@ REFUSED: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {"release": {"path": "/x", "airflow": "3.4.0"}},
         {},
     ),
+    ("broker_found", "airflow_broker_url: it asks for a password: mend it", broker("it asks for a password"), BROKER),
+    ("broker_found", "airflow_broker_url: it lets in whoever connects", broker(anybody=True), BROKER),
+    ("broker_found", "its maxmemory-policy is allkeys-lru, and a full", broker(policy="allkeys-lru"), BROKER),
 ]
 
 WARNED = [
@@ -152,6 +161,8 @@ WARNED = [
     ("system", "ansible_host: 'rocky 9.4' - this operating system", system("rocky", "9.4")),
     ("system", "ansible_host: 'aarch64' - this architecture", system("debian", "12", "aarch64")),
     ("memory", "ansible_host: '10.0.0.10' - has 900 MB of memory", {"memory_mb": 900}),
+    ("broker_found", "its maxmemory-policy is volatile-lru", broker(policy="volatile-lru")),
+    ("broker_found", "it doesn't tell its maxmemory-policy", broker(policy="")),
     ("clock", "ansible_host: its clock is -8 s off the controller's", {"clock_skew": -8.2}),
 ]
 
@@ -165,6 +176,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"release": {"path": "/x", "airflow": "3.3.1"}},
     {"release": {"path": "/x", "airflow": ""}},
     {"clock_skew": 4.9},
+    broker(),
 ]
 
 
@@ -176,7 +188,7 @@ def test_refused(rule: str, says: str, changes: dict[str, Any], variables: dict[
 
 @pytest.mark.parametrize(("rule", "says", "changes"), WARNED, ids=lambda value: str(value)[:40])
 def test_warned(rule: str, says: str, changes: dict[str, Any]) -> None:
-    assert [(f.rule, f.warning, says in str(f)) for f in found(changes)] == [(rule, True, True)]
+    assert [(f.rule, f.warning, says in str(f)) for f in found(changes, BROKER)] == [(rule, True, True)]
 
 
 @pytest.mark.parametrize("changes", ACCEPTED, ids=lambda value: str(value)[:40])
@@ -193,5 +205,20 @@ def test_a_worker_needs_its_port_and_no_database() -> None:
     assert found(port(5432, "java"), groups=CELERY, name="w") == []
 
 
+def test_a_queue_that_nobody_will_consume_is_named() -> None:
+    """By a worker that leaves a queue which no other one has."""
+    two = {**CELERY, "airflow": ["a", "w", "v"], "airflow_worker": ["w", "v"]}
+    deployment, _wrong = engine.deployment(CONTRACT, two, given({}, two, {"v": {"airflow_worker_queues": ["heavy"]}}))
+
+    def lines(*queues: str) -> list[str]:
+        return [str(one) for one in engine.found(deployment.hosts["w"], {**FOUND, "queues": list(queues)})]
+
+    assert lines("default", "heavy") == []
+    (line,) = lines("default", "gpu")
+    assert line.startswith("airflow_worker_queues: nobody will consume gpu any more, and what waits there")
+
+
 def test_every_rule_has_a_row() -> None:
-    assert {rule.__name__ for rule in registry.FOUND_RULES} == {case[0] for case in [*REFUSED, *WARNED]}
+    assert {rule.__name__ for rule in registry.FOUND_RULES} == {"forgotten_queue"} | {
+        case[0] for case in [*REFUSED, *WARNED]
+    }

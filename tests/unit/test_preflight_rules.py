@@ -35,6 +35,12 @@ def environment(name: Any, value: Any = "x") -> dict[str, Any]:
     return {"airflow_environment": {name: value}}
 
 
+def logs(folder: str, connection: str = "") -> dict[str, Any]:
+    """Logs of tasks that are kept elsewhere."""
+    named = {"remote_log_conn_id": connection} if connection else {}
+    return {"airflow_config": {"logging": {"remote_logging": True, "remote_base_log_folder": folder, **named}}}
+
+
 def without(group: str, groups: dict[str, list[str]] = ONE) -> dict[str, list[str]]:
     return {name: hosts for name, hosts in groups.items() if name != group}
 
@@ -53,6 +59,8 @@ def row(
     return (rule, says, variables or {}, groups, hosts or {})
 
 
+OWN_BROKER = {"airflow_executor": "CeleryExecutor"}
+REDIS = {**CELERY, "airflow_redis": ["a"]}
 POOLED = {**TWO, "airflow_pgbouncer": ["b"]}
 
 
@@ -133,6 +141,8 @@ REFUSED = [
         {"airflow_executor": "SequentialThing"},
     ),
     row("broker", "airflow_executor: 'CeleryExecutor' - no broker: ", {"airflow_executor": "CeleryExecutor"}, CELERY),
+    row("two_brokers", "airflow_broker_url: names an existing broker, and group airflow_redis has a", BROKER,
+        {**CELERY, "airflow_redis": ["a"]}),
     row("workers", "airflow_executor: 'CeleryExecutor' - no workers: add a host to group airflow_worker", BROKER),
     row(
         "workers",
@@ -168,6 +178,13 @@ REFUSED = [
         BROKER,
         {**CELERY, "airflow_removed": ["x"]},
         {"x": {"airflow_worker_queues": ["default", "heavy"]}},
+    ),
+    row(
+        "shared_options",
+        "airflow_config.logging.worker_log_server_port (on w): 8795 - differs between hosts",
+        BROKER,
+        CELERY,
+        {"w": config("logging", "worker_log_server_port", 8795)},
     ),
     row("one_local_scheduler", "group airflow_scheduler has a, b", groups={**TWO, "airflow_scheduler": ["a", "b"]}),
     row(
@@ -346,6 +363,67 @@ REFUSED = [
         "broker_url",
         "airflow_broker_url: each of several hosts",
         {**BROKER, "airflow_broker_url": "redis://:pw@localhost:6379/0"},
+        CELERY,
+    ),
+    row(
+        "broker_url",
+        "airflow_broker_url: has no password, and the messages in a broker hold tokens",
+        {**BROKER, "airflow_broker_url": "redis://10.9.9.9:6379/0"},
+        CELERY,
+    ),
+    row(
+        "broker_url",
+        "airflow_config.celery_broker_transport_options.master_name: must be given: Sentinel asks which Redis",
+        {**BROKER, "airflow_broker_url": "sentinel://:pw-of-the-broker@10.9.9.9:26379/0"},
+        CELERY,
+    ),
+    row(
+        "redis_config",
+        "airflow_redis_config.maxmemory-policy: 'allkeys-lru' - a full Redis would throw queued tasks away: use noev",
+        {**OWN_BROKER, "airflow_redis_config": {"maxmemory-policy": "allkeys-lru"}},
+        REDIS,
+    ),
+    row(
+        "redis_config",
+        "airflow_redis_config.requirepass: is set by the collection; use airflow_broker_password",  # and no value
+        {**OWN_BROKER, "airflow_redis_config": {"requirepass": "x"}},
+        REDIS,
+    ),
+    row(
+        "redis_config",
+        "airflow_redis_config.protected-mode: 'no' - is set by the collection; leave it out",
+        {**OWN_BROKER, "airflow_redis_config": {"protected-mode": "no"}},
+        REDIS,
+    ),
+    row(
+        "redis_config",
+        "airflow_redis_config.maxmemory: has a line end",
+        {**OWN_BROKER, "airflow_redis_config": {"maxmemory": "1gb\nbind 0.0.0.0"}},
+        REDIS,
+    ),
+    row(
+        "celery_options",
+        "visibility_timeout: 3600 - a task that runs longer is handed out again while it runs: give more than airflow_"
+        "drain_timeout (3600)",
+        {**BROKER, **config("celery_broker_transport_options", "visibility_timeout", 3600)},
+        CELERY,
+    ),
+    row(
+        "celery_options",
+        "visibility_timeout: 'long' - a task",
+        {**BROKER, **config("celery_broker_transport_options", "visibility_timeout", "long")},
+        CELERY,
+    ),
+    row(
+        "celery_options",
+        "global_keyprefix: 'x_' - Airflow's user on our Redis may use no other keys",
+        {**OWN_BROKER, **config("celery_broker_transport_options", "global_keyprefix", "x_")},
+        REDIS,
+    ),
+    row(
+        "celery_options",
+        "worker_enable_remote_control: False - a worker that takes no commands can't be drained",
+        {**BROKER, **config("celery", "worker_enable_remote_control", "False")},
         CELERY,
     ),
     row(
@@ -592,6 +670,21 @@ REFUSED = [
         {"airflow": ["c", "d"], "airflow_cluster": ["c", "d"]},
     ),
     # Airflow's own options.
+    row(
+        "unknown_option",
+        "airflow_config.core.paralelism: is no option of Airflow: did you mean parallelism?",
+        config("core", "paralelism", 4),
+    ),
+    row(
+        "unknown_option",
+        "airflow_config.schedulr.job_heartbeat_sec: is in no section of Airflow: did you mean scheduler?",
+        config("schedulr", "job_heartbeat_sec", 4),
+    ),
+    row(
+        "unknown_option",
+        "airflow_config.webserver.base_url: is api.base_url now",
+        config("webserver", "base_url", "https://airflow.example.org"),
+    ),
     row("config_shape", "airflow_config.Core: is no section", {"airflow_config": {"Core": {}}}),
     row("config_shape", "airflow_config.core: must be a dictionary", {"airflow_config": {"core": "x"}}),
     row("config_shape", "airflow_config.core.Parallelism: is no option", config("core", "Parallelism", 4)),
@@ -677,6 +770,14 @@ REFUSED = [
         config("api", "host", "127.0.0.1"), PROXY),
     row("proxy_reaches", "airflow_config.api.base_url: 'http://air.example.org' - the proxy speaks TLS only",
         config("api", "base_url", "http://air.example.org"), PROXY),
+    row("owned_option", "airflow_config.celery.worker_concurrency: is set by the collection; use airflow_worker_conc",
+        config("celery", "worker_concurrency", 8)),
+    row("remote_logs", "remote_base_log_folder: must be given, because remote_logging is on",
+        config("logging", "remote_logging", True)),
+    row("remote_logs", "remote_base_log_folder: 'ftp://x/logs' - is no store of logs; begin it with s3://",
+        logs("ftp://x/logs")),
+    row("remote_logs", "remote_base_log_folder: 'gs://x/logs' - needs apache-airflow-providers-google: add it to",
+        logs("gs://x/logs")),
     row("environment", "airflow_environment.FOO BAR: is no name", environment("FOO BAR")),
     row("environment", "airflow_environment.1: is no name", environment(1)),
     row(
@@ -795,6 +896,13 @@ REFUSED = [
 
 # (rule, what the warning says, ...): not refused, because somebody may know better.
 WARNED = [
+    row("unknown_option", "is gone from Airflow 3.3.2", config("webserver", "worker_class", "sync")),
+    row(
+        "unknown_option",
+        "airflow_config.core.our_flag: is described neither by Airflow nor by its providers; if it is your own, list "
+        "airflow_config.core.our_flag in airflow_ignore_variables",
+        config("core", "our_flag", "x"),
+    ),
     row(
         "unknown_variable", "airflow_team: is no variable of this collection and changes nothing", {"airflow_team": "x"}
     ),
@@ -813,8 +921,57 @@ WARNED = [
     row(
         "broker_url",
         "airflow_broker_url: has no password",
-        {**BROKER, "airflow_broker_url": "redis://10.9.9.9:6379/0"},
+        {**BROKER, "airflow_broker_url": "rediss://10.9.9.9:6379/0?ssl_certfile=/c&ssl_keyfile=/k"},
         CELERY,
+    ),
+    row(
+        "broker_url",
+        "airflow_broker_url: a broker by amqp:// should work but was not run here",
+        {**BROKER, "airflow_broker_url": "amqp://airflow:pw-of-the-broker@10.9.9.9//"},
+        CELERY,
+    ),
+    row(
+        "two_brokers",
+        "airflow_executor: 'LocalExecutor' - it sends no messages, so nobody needs group airflow_redis",
+        groups={**ONE, "airflow_redis": ["a"]},
+    ),
+    row("two_brokers", "airflow_broker_password: nobody reads it", {"airflow_broker_password": "not-needed-at-all"}),
+    row(
+        "redis_config",
+        "airflow_redis_config.appendonly: 'no' - what is queued is lost when Redis dies",
+        {**OWN_BROKER, "airflow_redis_config": {"appendonly": False}},
+        REDIS,
+    ),
+    row(
+        "celery_options",
+        "airflow_config.celery.task_acks_late: False - what a worker has taken is lost",
+        {**BROKER, **config("celery", "task_acks_late", False)},
+        CELERY,
+    ),
+    row("unread_settings", "airflow_redis_config: nobody reads it: group airflow_redis is empty",
+        {"airflow_redis_config": {"maxmemory": "1gb"}}),
+    row(
+        "unshared_api_servers",
+        "group airflow_api_server: tasks ask a alone, so another one does not help them: add a host to group airflow_p",
+        groups={**TWO, "airflow_api_server": ["a", "b"]},
+    ),
+    row("remote_logs", "remote_base_log_folder: 's3://b/logs' - nothing is kept there: set airflow_config.logging",
+        config("logging", "remote_base_log_folder", "s3://b/logs")),
+    row("remote_logs_connection", "remote_log_conn_id: is not given, so each host must have rights",
+        logs("s3://b/logs")),
+    row("remote_logs_connection", "no such connection is declared, and without it no log is kept: give "
+        "airflow_environment.AIRFLOW_CONN_LOG_STORE", logs("s3://b/logs", "log_store")),
+    row(
+        "database_address",
+        "airflow_database_port: 6432 - is PgBouncer's usual port: name PostgreSQL itself",
+        {**EXTERNAL, "airflow_database_port": 6432},
+        without("airflow_postgresql"),
+    ),
+    row(
+        "database_pools",
+        "airflow_pgbouncer_config.max_db_connections (on b): 20 - the components need 35",
+        {"airflow_pgbouncer_config": {"max_db_connections": 20}},
+        POOLED,
     ),
     row(
         "database_pools",
@@ -846,6 +1003,9 @@ WARNED = [
 ]
 
 ACCEPTED = [
+    {"airflow_config": {"database": {"sql_alchemy_pool_size": 5}, "sentry": {"sentry_dsn_cmd": "cat /etc/dsn"}}},
+    {"airflow_config": {"core": {"our_flag": 1}}, "airflow_ignore_variables": ["airflow_config.core.our_flag"]},
+    {"airflow_config": {"celery_broker_transport_options": {"socket_keepalive": True}, "our_section": {"flag": 1}}},
     {},
     {
         "airflow_config": {
@@ -868,7 +1028,6 @@ ACCEPTED = [
     },
     {"airflow_environment": {"TZ": "UTC", "OMP_NUM_THREADS": 1, "AIRFLOW_VAR_X": "multi\nline"}},
     {"airflow_drain_timeout": "30", "airflow_database_port": "5433"},
-    {"airflow_pgbouncer_config": {"default_pool_size": 50, "server_idle_timeout": "60"}},
     {"airflow_pools": [{"name": "p", "slots": "-1", "state": "present"}, {"name": "gone", "state": "absent"}]},
     {
         "airflow_connections": [
@@ -920,8 +1079,33 @@ def test_accepted_with_a_kind_cluster() -> None:
 
 
 def test_accepted_with_a_pooler() -> None:
+    sizes = {"default_pool_size": 50, "server_idle_timeout": "60", "max_db_connections": 0}
+    assert declared({"airflow_pgbouncer_config": sizes}, POOLED) == []
     assert declared({"airflow_pgbouncer_config": {"default_pool_size": 35, "max_client_conn": 145}}, POOLED) == []
     assert declared(EXTERNAL, without("airflow_postgresql", POOLED)) == []
+
+
+def test_accepted_with_a_broker() -> None:
+    patience = config("celery_broker_transport_options", "visibility_timeout", 7200)
+    assert declared({**BROKER, **patience}, CELERY) == []
+    assert declared({**OWN_BROKER, "airflow_redis_config": {"maxmemory": "1gb", "appendonly": True}}, REDIS) == []
+
+
+def test_accepted_with_several_api_servers() -> None:
+    two = {**TWO, "airflow_api_server": ["a", "b"]}
+    assert declared(groups={**two, "airflow": ["a", "b", "p"], "airflow_proxy": ["p"]}) == []
+    assert declared(config("core", "execution_api_server_url", "https://air.example.org/execution/"), two) == []
+
+
+def test_accepted_with_remote_logs() -> None:
+    kept = logs("s3://b/logs", "log_store")
+    assert declared({**kept, **environment("AIRFLOW_CONN_LOG_STORE", "aws://")}) == []
+    connection = {"connection_id": "log_store", "conn_type": "aws"}
+    assert declared({**kept, "airflow_connections": [connection]}) == []
+    google = {**logs("gs://b/logs", "log_store"), **environment("AIRFLOW_CONN_LOG_STORE", "google-cloud-platform://")}
+    assert declared({**google, "airflow_requirements": ["apache_airflow_providers_google"]}) == []
+    elsewhere = {"logging": {"remote_logging": True}, "elasticsearch": {"host": "http://logs:9200"}}
+    assert declared({"airflow_config": elsewhere}) == []
 
 
 def test_accepted_with_celery_and_an_existing_server() -> None:

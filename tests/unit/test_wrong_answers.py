@@ -91,6 +91,7 @@ ANSWERS: dict[str, Any] = {
     "GET /auth/fab/v1/roles/R": {"name": "R", "actions": [PERMISSION]},
     "GET /auth/fab/v1/roles/Op": {"name": "Op", "actions": []},
     "PATCH /auth/fab/v1/roles/R": {"name": "R", "actions": []},
+    "GET /auth/fab/v1/permissions": listing("actions", PERMISSION),
     "POST /auth/token": {"access_token": "t"},
 }  # fmt: skip
 CHANGED = {"conn_type": "http", "password": SECRET, "extra": {"token": SECRET}, "fingerprint_key": KEY}
@@ -115,6 +116,7 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("resources", {"connections": [{"connection_id": "c", "conn_type": "http", "password": SECRET}],
                    "pools": [{"name": "p", "slots": 2}], "fingerprint_key": KEY}),
     ("role", {"name": "R", "permissions": []}),
+    ("role", {"name": "R", "permissions": [{"resource": "DAGs", "actions": ["can_fly"]}], "check": True}),
     ("role_info", {}),
     ("user", {"username": "u", "first_name": "Z", "roles": ["Op"], "password": SECRET}),
     ("user", {"username": "u", "state": "absent"}),
@@ -186,7 +188,7 @@ def test_no_answer_ends_in_a_traceback(
     def run() -> dict[str, Any]:
         server.asked.clear()
         given = {"api_url": "http://airflow.example.org", "api_token": "a-token", "api_retry_timeout": 0, **options}
-        return run_module(name, given, capsys)
+        return run_module(name, given, capsys, check=given.pop("check", False))
 
     run()
     told = 0

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ def _pins(version: str) -> dict[str, set[str]]:
     for name, pin in re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", lock.read_text("utf-8"), re.MULTILINE):
         pins.setdefault(name, set()).add(pin)
     return pins
+
+
+@cache
+def _airflow_options(version: str) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads((ROLES / "airflow" / "files" / "options" / f"{version}.json").read_text("utf-8"))
+    return known
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,10 @@ class Contract:
     def pins(self, version: str) -> dict[str, set[str]]:
         """Versions that the release's lock has of each distribution; several when they depend on the Python."""
         return _pins(version) if version in self.releases else {}
+
+    def airflow_options(self, version: str) -> dict[str, Any]:
+        """`sections` with their options, and what `moved` where, of a release and the providers in its lock."""
+        return _airflow_options(version) if version in self.releases else {"sections": {}, "moved": {}}
 
     def is_secret(self, variable: str) -> bool:
         """Whether the value at this path, such as `airflow_config.smtp.smtp_password`, must never be shown."""

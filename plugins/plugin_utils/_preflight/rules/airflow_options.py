@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ..._ports import is_on
 from ..deployment import Finding, Host
 from ..registry import each_host
+from ..types import near
 from .hosts import is_url
 
 # What the collection sets from the contract; a second way would break isolation or end in two truths.
@@ -32,6 +33,7 @@ OWNED = {
     ("api", "instance_name"): "airflow_name",
     ("celery", "broker_url"): "airflow_broker_url",
     ("celery", "result_backend"): "the airflow_results_database_* variables",
+    ("celery", "worker_concurrency"): "airflow_worker_concurrency",
     ("logging", "base_log_folder"): "airflow_log_dir",
     ("fab", "config_file"): "airflow_webserver_config",
 }
@@ -45,6 +47,8 @@ OWNED_ENVIRONMENT = {
     "HOME": "",
     "PGSSLROOTCERT": "airflow_database_ca_path",
 }
+# Sections whose options are handed to a library as they are.
+FREE = ("_transport_options", "_configs")
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 
@@ -96,6 +100,31 @@ def owned_option(host: Host) -> Iterator[Finding]:
             if option.endswith(suffix) and (section, option.removesuffix(suffix)) in OWNED:
                 use = OWNED[section, option.removesuffix(suffix)]
                 yield host.refuse(path, f"is set by the collection; use {use}", None)
+
+
+@each_host
+def unknown_option(host: Host) -> Iterator[Finding]:
+    """Options are such as the release and its providers know; of another, Airflow would say nothing."""
+    known = host.deployment.contract.airflow_options(host["airflow_version"])
+    sections, own = known["sections"], "if it is your own, list {} in airflow_ignore_variables"
+    for path, section, option, _value in options(host):
+        if path in host["airflow_ignore_variables"] or section.endswith(FREE):
+            continue
+        name = re.sub("_(cmd|secret)$", "", option)
+        if {option, name} & set(sections.get(section, ())):
+            continue
+        if now := known["moved"].get(f"{section}.{name}"):
+            yield host.refuse(path, f"is {now} now", None)
+        elif f"{section}.{name}" in known["moved"]:
+            yield host.warn(path, f"is gone from Airflow {host['airflow_version']} and changes nothing", None)
+        elif section not in sections:
+            if meant := near(section, sections):
+                text = f"is in no section of Airflow: did you mean {meant}? ({own.format(path)})"
+                yield host.refuse(path, text, None)
+        elif meant := near(option, sections[section]):
+            yield host.refuse(path, f"is no option of Airflow: did you mean {meant}? ({own.format(path)})", None)
+        else:
+            yield host.warn(path, f"is described neither by Airflow nor by its providers; {own.format(path)}", None)
 
 
 @each_host

@@ -1,20 +1,19 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Private to this collection. Metadata, results and messages."""
+"""Private to this collection. Metadata and results: PostgreSQL, and the pooler before it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from ....module_utils import _database_connections
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from .hosts import is_address, is_host, is_loopback, reached_at
 
-BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
+POOLER_PORT = 6432
 POSTGRESQL_OWN = ("postgres", "template0", "template1", "public", "none", "all", "replication", "sameuser", "samerole")
 POSTGRESQL_OWNED = {"port": "airflow_database_port", "listen_addresses": "airflow_address", "data_directory": ""}
 PGBOUNCER_OWNED = {
@@ -66,6 +65,12 @@ def database_address(host: Host) -> Iterator[Finding]:
         yield host.refuse("airflow_database_host", "give a name or an address only; the port is airflow_database_port")
     elif is_loopback(value) and len(host.deployment.targets) > 1:
         yield host.refuse("airflow_database_host", "each of several hosts would look on itself: give its address")
+    elif value and host["airflow_database_port"] == POOLER_PORT:
+        yield host.warn(
+            "airflow_database_port",
+            "is PgBouncer's usual port: name PostgreSQL itself, since migrations take locks of a session, and add a "
+            "host to group airflow_pgbouncer",
+        )
 
 
 @each_host
@@ -97,34 +102,18 @@ def database_names(host: Host) -> Iterator[Finding]:
                 yield host.refuse(variable, "is PostgreSQL's own; choose another")
 
 
-@each_host
-def broker_url(host: Host) -> Iterator[Finding]:
-    """`airflow_broker_url` is a URL that Celery and every host can use."""
-    if not host["airflow_broker_url"]:
-        return
-    try:
-        url = urlsplit(host["airflow_broker_url"])
-        name, _port = url.hostname, url.port
-    except ValueError:
-        url, name = None, None
-    if url is None or url.scheme not in BROKERS or not name:
-        yield host.refuse("airflow_broker_url", f"is no URL of a broker; it begins with {':// or '.join(BROKERS)}://")
-        return
-    if is_loopback(name) and len(host.deployment.targets) > 1:
-        yield host.refuse("airflow_broker_url", "each of several hosts would look on itself: give its address")
-    if not url.password:
-        yield host.warn("airflow_broker_url", "has no password, and the messages in a broker hold tokens; give it one")
-
-
-def settings(host: Host, variable: str, product: str, owned: dict[str, str]) -> Iterator[Finding]:
+def settings(
+    host: Host, variable: str, product: str, owned: dict[str, str], name: str = r"[a-z_][a-z0-9_.]*"
+) -> Iterator[Finding]:
     """What of a dictionary of another product's settings can't be one, or is set by the collection."""
     for option, value in host[variable].items():
         path = f"{variable}.{option}"
-        if not isinstance(option, str) or not re.fullmatch(r"[a-z_][a-z0-9_.]*", option):
+        if not isinstance(option, str) or not re.fullmatch(name, option):
             yield host.refuse(path, f"is no name of a {product} setting", None)
         elif option in owned:
             use = owned[option]
-            yield host.refuse(path, f"is set by the collection; {'use ' + use if use else 'leave it out'}", value)
+            shown = None if use and host.deployment.contract.is_secret(use) else value
+            yield host.refuse(path, f"is set by the collection; {'use ' + use if use else 'leave it out'}", shown)
         elif not isinstance(value, (str, int, float, bool)):
             yield host.refuse(path, "must be a string, a number or a boolean", None)
         elif re.search(r"[\x00-\x1f\x7f]", str(value)):
@@ -190,9 +179,18 @@ def database_pools(deployment: Deployment) -> Iterator[Finding]:
                                     host["airflow_worker_concurrency"]) for host in targets],
         deployment.contract.components, targets[0]["airflow_executor"])
     plan = _database_connections.plan(needs, bool(pooler), limits.get("default_pool_size"))
-    wanted = {"default_pool_size": max(plan["needed"].values(), default=0), "max_client_conn": plan["clients"]}
+    largest = max(plan["needed"].values(), default=0)
+    wanted = {
+        "default_pool_size": largest,
+        # PgBouncer's own limits, none by default: of a database, and of a user, each of which has one.
+        "max_db_connections": largest,
+        "max_user_connections": largest,
+        "max_client_conn": plan["clients"],
+    }
     for option, need in wanted.items():
-        if pooler and str(limits.get(option)).isdigit() and int(limits[option]) < need:
+        # In PgBouncer's file 0 is no limit of connections, but a pool of none.
+        limit = int(limits[option]) if str(limits.get(option)).isdigit() else need
+        if pooler and limit < need and not (limit == 0 and option.endswith("_connections")):
             problem = f"the components need {need}: with fewer they wait for each other; leave it out"
             yield pooler.warn(f"airflow_pgbouncer_config.{option}", problem, limits[option])
     granted = server["airflow_postgresql_config"].get("max_connections") if server else None

@@ -123,6 +123,17 @@ def unknown_names(host: Host) -> Iterator[Finding]:
 
 
 @when_found
+def forgotten_queue(host: Host) -> Iterator[Finding]:
+    """A queue that this host's worker consumes now has a worker afterwards, too."""
+    workers = [other for other in host.deployment.targets if other.runs("worker")]
+    consumed = {queue for other in workers for queue in other["airflow_worker_queues"]}
+    left = [queue for queue in host.found["queues"] if queue not in consumed]
+    if left and host.runs("worker"):
+        problem = f"nobody will consume {', '.join(left)} any more, and what waits there waits for ever"
+        yield host.warn("airflow_worker_queues", f"{problem}: see that it is empty, or keep it", None)
+
+
+@when_found
 def clock(host: Host) -> Iterator[Finding]:
     """The host's clock agrees with the controller's."""
     if abs(host.found["clock_skew"]) > SKEW_SECONDS:

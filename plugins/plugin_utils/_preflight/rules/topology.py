@@ -45,6 +45,23 @@ SHARED = (
     "airflow_roles",
     "airflow_users",
 )
+# Options of Airflow by which one component finds or believes another.
+SHARED_OPTIONS = (
+    ("operators", "default_queue"),
+    ("api_auth", "jwt_issuer"),
+    ("api_auth", "jwt_audience"),
+    ("logging", "worker_log_server_port"),
+    ("logging", "trigger_log_server_port"),
+    ("logging", "remote_logging"),
+    ("logging", "remote_base_log_folder"),
+    ("logging", "remote_log_conn_id"),
+)
+# Settings of a service, and the group whose host reads them.
+READERS = {
+    "airflow_postgresql_config": "airflow_postgresql",
+    "airflow_pgbouncer_config": "airflow_pgbouncer",
+    "airflow_redis_config": "airflow_redis",
+}
 
 
 @each_host
@@ -229,3 +246,40 @@ def one_deployment(deployment: Deployment) -> Iterator[Finding]:
                 host.refuse(variable, "differs between hosts of one deployment: set it once, for group airflow")
                 for host in deployment.targets
             )
+
+
+@whole
+def shared_options(deployment: Deployment) -> Iterator[Finding]:
+    """Options by which components find each other are the same on all hosts."""
+    hosts = [host for host in deployment.targets if host.components() and "airflow_config" not in host.unusable]
+    for section, option in SHARED_OPTIONS:
+        values = [host.option(section, option) for host in hosts]
+        if len(set(map(str, values))) > 1:
+            path = f"airflow_config.{section}.{option}"
+            yield from (
+                host.refuse(path, "differs between hosts of one deployment: set it once, for group airflow", value)
+                for host, value in zip(hosts, values, strict=True)
+            )
+
+
+@each_host
+def unread_settings(host: Host) -> Iterator[Finding]:
+    """Settings of a service have a host that reads them."""
+    for variable, group in READERS.items():
+        if host[variable] and not host.deployment.members(group):
+            yield host.warn(variable, f"nobody reads it: group {group} is empty")
+
+
+@whole
+def unshared_api_servers(deployment: Deployment) -> Iterator[Finding]:
+    """With several api-servers, tasks and browsers have one address for all of them."""
+    group = deployment.contract.components["api-server"]["group"]
+    here = deployment.members(group)
+    given = any(host.option("core", "execution_api_server_url") for host in deployment.targets)
+    if len(here) > 1 and not deployment.members("airflow_proxy") and not given:
+        yield deployment.group(
+            group,
+            f"tasks ask {here[0]} alone, so another one does not help them: add a host to group airflow_proxy, or give "
+            "airflow_config.core.execution_api_server_url and api.base_url of a load balancer",
+            warning=True,
+        )

@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Private to this collection. Messages: the broker that is named or set up, and what Celery may not be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import SplitResult, urlsplit
+
+from ..._ports import is_on
+from ..deployment import Finding, Host
+from ..registry import each_host, when_found
+from .data import settings
+from .hosts import is_loopback
+
+REDIS = ("redis", "rediss")
+BROKERS = (*REDIS, "sentinel", "amqp", "amqps")
+REDIS_OWNED = {
+    "port": "airflow_redis_port",
+    "bind": "airflow_address",
+    **dict.fromkeys(("requirepass", "user", "aclfile"), "airflow_broker_password"),
+    **dict.fromkeys(("dir", "daemonize", "supervised", "pidfile", "logfile", "include", "rename-command"), ""),
+    # It has one server, on one port that the table of ports knows.
+    **dict.fromkeys(("protected-mode", "tls-port", "unixsocket", "replicaof", "cluster-enabled"), ""),
+}
+KEEPS = "noeviction"
+
+
+@each_host
+def broker_url(host: Host) -> Iterator[Finding]:
+    """`airflow_broker_url` is a URL that Celery and every host can use, of a broker that asks who comes."""
+    if not host["airflow_broker_url"]:
+        return
+    url = named(host)
+    if url is None or url.scheme not in BROKERS or not url.hostname:
+        yield host.refuse("airflow_broker_url", f"is no URL of a broker; it begins with {':// or '.join(BROKERS)}://")
+        return
+    if is_loopback(url.hostname) and len(host.deployment.targets) > 1:
+        yield host.refuse("airflow_broker_url", "each of several hosts would look on itself: give its address")
+    if not url.password:
+        # With TLS the broker may know its clients by their certificates.
+        known = is_loopback(url.hostname) or url.scheme in ("rediss", "amqps")
+        problem = "has no password, and the messages in a broker hold tokens; give it one"
+        yield host.refuse("airflow_broker_url", problem, warning=known)
+    if url.scheme not in REDIS:
+        yield host.warn("airflow_broker_url", f"a broker by {url.scheme}:// should work but was not run here", None)
+    if url.scheme == "sentinel" and not host.option("celery_broker_transport_options", "master_name"):
+        path = "airflow_config.celery_broker_transport_options.master_name"
+        yield host.refuse(path, "must be given: Sentinel asks which Redis", None)
+
+
+@each_host
+def two_brokers(host: Host) -> Iterator[Finding]:
+    """There is one broker, and somebody sends messages."""
+    ours, celery = host.deployment.members("airflow_redis"), host["airflow_executor"] == "CeleryExecutor"
+    if ours and host["airflow_broker_url"]:
+        yield host.refuse(
+            "airflow_broker_url",
+            f"names an existing broker, and group airflow_redis has {', '.join(ours)}: empty one of them",
+        )
+    if ours and not celery:
+        yield host.warn("airflow_executor", "it sends no messages, so nobody needs group airflow_redis: empty it")
+    if not celery:
+        for variable, value in host.items("airflow_broker_url", "airflow_broker_password"):
+            if value:
+                yield host.warn(variable, "nobody reads it: only CeleryExecutor has a broker")
+
+
+@each_host
+def redis_config(host: Host) -> Iterator[Finding]:
+    """`airflow_redis_config` holds plain settings that leave Redis' fence up and throw no message away."""
+    variable = "airflow_redis_config"
+    yield from settings(host, variable, "Redis", REDIS_OWNED, r"[a-z][a-z0-9-]*")
+    policy = host[variable].get("maxmemory-policy", KEEPS)
+    if policy != KEEPS:
+        yield host.refuse(
+            f"{variable}.maxmemory-policy", f"a full Redis would throw queued tasks away: use {KEEPS}", policy
+        )
+    if str(host[variable].get("appendonly", "yes")).lower() in ("no", "false"):
+        yield host.warn(f"{variable}.appendonly", "what is queued is lost when Redis dies: leave it out", "no")
+
+
+@each_host
+def celery_options(host: Host) -> Iterator[Finding]:
+    """Celery is told nothing by which it would hand a task out twice, or lose it, or can't be drained."""
+    if host["airflow_executor"] != "CeleryExecutor":
+        return
+    section, longest = "celery_broker_transport_options", host["airflow_drain_timeout"]
+    path, patience = f"airflow_config.{section}.visibility_timeout", host.option(section, "visibility_timeout", "")
+    if patience != "" and not (str(patience).isdigit() and int(str(patience)) > longest):
+        yield host.refuse(
+            path, f"a task that runs longer is handed out again while it runs: give more than airflow_drain_timeout "
+            f"({longest}), or leave it out", patience
+        )
+    path, prefix = f"airflow_config.{section}.global_keyprefix", host.option(section, "global_keyprefix")
+    if prefix is not None and host.deployment.members("airflow_redis"):
+        yield host.refuse(path, "Airflow's user on our Redis may use no other keys: leave it out", prefix)
+    path, control = "airflow_config.celery.worker_enable_remote_control", "worker_enable_remote_control"
+    if not is_on(host.option("celery", control, True)):
+        yield host.refuse(path, "a worker that takes no commands can't be drained: leave it out", False)
+    if not is_on(host.option("celery", "task_acks_late", True)):
+        yield host.warn(
+            "airflow_config.celery.task_acks_late", "what a worker has taken is lost when it dies: leave it out", False
+        )
+
+
+@when_found
+def broker_found(host: Host) -> Iterator[Finding]:
+    """A Redis that was named can be reached, knows the password, lets nobody in without one, and evicts nothing."""
+    said = host.found["broker"]
+    if not said:
+        return
+    variable = "airflow_broker_url"
+    if said["problem"]:
+        yield host.refuse(variable, f"{said['problem']}: mend it, or the URL")
+        return
+    if said["open"]:
+        problem = "it lets in whoever connects, and its messages hold tokens; give it a password (requirepass or ACLs)"
+        yield host.refuse(variable, problem, warning=is_loopback(urlsplit(host[variable]).hostname or ""))
+    policy = said["policy"]
+    if not policy:
+        yield host.warn(variable, f"it doesn't tell its maxmemory-policy; see to it that it is {KEEPS}")
+    elif policy != KEEPS:
+        # Celery's keys have no end, so what evicts only keys that have one spares them.
+        problem = f"its maxmemory-policy is {policy}, and a full Redis would throw queued tasks away: set {KEEPS}"
+        yield host.refuse(variable, problem, warning=policy.startswith("volatile-"))
+
+
+def named(host: Host) -> SplitResult | None:
+    """`airflow_broker_url`, if it is a URL."""
+    try:
+        url = urlsplit(host["airflow_broker_url"])
+        return url if url.port is None or url.port else None  # asking for it refuses what is no port
+    except ValueError:
+        return None
+
+
+def looks_at_broker(host: Host) -> bool:
+    """Whether this host is one that uses a Redis which was named: it is the one that must reach it."""
+    components = host.deployment.contract.components
+    url = named(host) if host["airflow_executor"] == "CeleryExecutor" else None
+    return bool(url and url.scheme in REDIS and url.hostname) and any(
+        "broker" in components[name]["secrets"] for name in host.components()
+    )

@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the ledger of a fault run is read for."""
+
+from __future__ import annotations
+
+import pytest
+from ledger import Deaths, Row, Try, in_flight, problems
+
+RUNS = {"run": ["first"]}
+GOOD = "start 1 0, end 1 20"
+RETRIED = "start 1 0, start 2 310, end 2 330"
+DIED: Deaths = {Try("run", "first", 1): 5.0}
+
+
+def rows(said: str, run: str = "run") -> list[Row]:
+    """Rows from words such as `start 1 0.5`: what, which try, when."""
+    found = [one.split() for one in said.split(", ")]
+    return [Row(what, run, "first", int(tried), float(when), "worker") for what, tried, when in found]
+
+
+@pytest.mark.parametrize(("said", "deaths"), [(GOOD, {}), (RETRIED, DIED), (GOOD, DIED)])
+def test_what_came_right(said: str, deaths: Deaths) -> None:
+    assert problems(rows(said), RUNS, deaths) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "deaths", "problem"),
+    [
+        ("start 1 0", DIED, "run first was lost"),
+        ("start 1 0, start 2 310", DIED, "run first was lost"),
+        (RETRIED, {}, "ended by nobody"),
+        (RETRIED, {}, "not for a fault"),
+        (GOOD + ", start 2 30, end 2 50", {}, "not for a fault"),
+        (RETRIED + ", start 3 400, end 3 420", DIED, "not for a fault"),
+        (GOOD + ", start 2 19, end 2 39", DIED, "at the same time"),
+        ("start 1 0, start 2 4, end 2 24", DIED, "at the same time"),
+        (GOOD + ", start 1 30, end 1 50", DIED, "wrote the same twice"),
+        ("end 1 20", {}, "never began"),
+    ],
+)  # fmt: skip
+def test_what_did_not(said: str, deaths: Deaths, problem: str) -> None:
+    assert [one for one in problems(rows(said), RUNS, deaths) if problem in one], said
+
+
+def test_a_run_that_left_no_row_and_one_that_nobody_asked_for() -> None:
+    assert problems([], RUNS, {}) == ["run first was lost"]
+    assert problems(rows("start 1 0", "other"), {}, {}) == ["other was never asked for"]
+
+
+def test_what_is_in_flight() -> None:
+    begun = rows("start 1 0, end 1 20, start 2 30")
+    assert set(in_flight(begun)) == set(in_flight(begun, "worker")) == {Try("run", "first", 2)}
+    assert in_flight(begun, "other") == {}
