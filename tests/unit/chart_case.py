@@ -33,6 +33,7 @@ POSTGRESQL = {
 }
 DEPLOYMENT: dict[str, Any] = {
     "name": "airflow",
+    "namespace": "airflow",
     "version": "3.3.2",
     "executor": "KubernetesExecutor",
     "image": {"repository": "apache/airflow", "tag": "3.3.2", "digest": "", "pull_secrets": []},
@@ -42,7 +43,7 @@ DEPLOYMENT: dict[str, Any] = {
     "queues": ["default", "heavy"],
     "bundles": {"main": {"root": "/opt/airflow/dags"}},
     "replicas": {},
-    "resources": dict.fromkeys([*COMPONENTS, "task", "log-groomer"], RESOURCES),
+    "resources": dict.fromkeys([*COMPONENTS, "task", "log-groomer", "migrate"], RESOURCES),
     "logs_claim": "airflow-logs",
     "dags_claim": "airflow-dags",
     "library": {"name": "airflow-library", "digest": "0f5c"},
@@ -58,6 +59,8 @@ DEPLOYMENT: dict[str, Any] = {
     "results_database": {**POSTGRESQL, "name": "airflow_results", "user": "airflow_results"},
     "broker_url": BROKER,
     "broker_options": {},
+    "storage": {"class": "", "access_mode": "ReadWriteOnce"},
+    "postgresql": {"image": "postgres:17", "secret": "airflow-secrets", "size": "8Gi", "resources": RESOURCES},
 }
 
 
