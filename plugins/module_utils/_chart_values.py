@@ -12,6 +12,8 @@ the values hold no secret, and no component has one that it does not need.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from ._components import Settings, declared, digest, everywhere, grants
@@ -37,6 +39,7 @@ CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]
 LOGS = "/opt/airflow/logs"
 DAGS = "/opt/airflow/dags"
 LIBRARY = "/opt/airflow/windward"  # what the collection puts on PYTHONPATH, from a ConfigMap
+CANARY = "/opt/airflow/canary"
 
 # What is ours, is not built yet, or is a step before the release.
 OFF = ("postgresql", "redis", "pgbouncer", "statsd", "flower", "cleanup")
@@ -57,9 +60,12 @@ class Release:
     """One deployment: `values` for the chart, and the `secrets` that they name."""
 
     def __init__(self, components: dict[str, Any], deployment: dict[str, Any], secrets: dict[str, str]) -> None:
-        self.components, self.deployment = components, deployment
         self.name, self.executor = deployment["name"], deployment["executor"]
-        self.key = secrets["fernet_key"]
+        self.canary = digest_of(deployment["canary"])
+        self.components, self.key = components, secrets["fernet_key"]
+        self.deployment = {
+            **deployment, "bundles": {"canary": {"root": CANARY, "release": self.canary}, "dags": {"root": DAGS}},
+        }
         # A pod of the KubernetesExecutor's has what a worker has.
         self.running = [*(name for name in SECTIONS if deployment["replicas"].get(name, 1)), "worker"]
         self.granted = {name: self.environment(name, secrets) for name in self.running}
@@ -85,17 +91,24 @@ class Release:
         return {self.secret(component): variables for component, variables in self.granted.items()}
 
     @property
+    def image(self) -> str:
+        """The image as a pod names it."""
+        parts = image_parts(self.deployment["image"])
+        tag = parts["tag"] or self.deployment["version"]
+        return parts["repository"] + (f"@{parts['digest']}" if parts["digest"] else f":{tag}")
+
+    @property
     def values(self) -> dict[str, Any]:
         """All values, so that a run gives the chart the same ones whatever was given to it before."""
-        image, ours = self.deployment["image"], self.secret("scheduler")
+        image, ours = image_parts(self.deployment["image"]), self.secret("scheduler")
         whole = {
             "useStandardNaming": True,
             "fullnameOverride": self.name,
             "airflowVersion": self.deployment["version"],
             "defaultAirflowRepository": image["repository"],
-            "defaultAirflowTag": image["tag"],
+            "defaultAirflowTag": image["tag"] or self.deployment["version"],
             "defaultAirflowDigest": image["digest"] or None,
-            "imagePullSecrets": [{"name": name} for name in image["pull_secrets"]],
+            "imagePullSecrets": [{"name": name} for name in self.deployment["pull_secrets"]],
             "executor": self.executor,
             "config": self.config,
             "securityContexts": {"pod": POD, "containers": CONTAINER},
@@ -111,7 +124,7 @@ class Release:
             "jwtSecretName": ours,
             "data": dict.fromkeys(("metadataSecretName", "resultBackendSecretName", "brokerUrlSecretName"), ours),
             "enableBuiltInSecretEnvVars": dict.fromkeys(BUILT_IN, False),
-            "logs": {"persistence": {"enabled": True, "existingClaim": self.deployment["logs_claim"]}},
+            "logs": {"persistence": {"enabled": True, "existingClaim": claim_name(self.deployment, "logs")}},
             "workers": self.workers(),
             **{section: self.component(name) for name, section in SECTIONS.items()},
         }
@@ -121,6 +134,7 @@ class Release:
             "resources": self.deployment["resources"]["log-groomer"],
         }
         whole["apiServer"]["apiServerConfig"] = escaped(self.deployment["webserver_config"])
+        whole["apiServer"]["service"] = self.service()
         return whole
 
     @property
@@ -135,6 +149,12 @@ class Release:
             section: {name: escaped(value) if isinstance(value, str) else value for name, value in options.items()}
             for section, options in declared(computed, self.deployment["config"]).items()
         }
+
+    def service(self) -> dict[str, Any]:
+        port = {"name": "api-server", "port": 8080}
+        if not self.deployment["node_port"]:
+            return {"type": "ClusterIP", "ports": [port]}
+        return {"type": "NodePort", "ports": [{**port, "nodePort": self.deployment["node_port"]}]}
 
     def component(self, name: str) -> dict[str, Any]:
         if name not in self.running:
@@ -175,10 +195,13 @@ class Release:
         Each component has an account of its own; who asks Kubernetes for nothing has no token. The digest is keyed, so
         that it says nothing about a secret.
         """
-        library, claim = self.deployment["library"], self.deployment["dags_claim"]
-        volumes: list[dict[str, Any]] = [{"name": "windward", "configMap": {"name": library["name"]}}]
+        volumes: list[dict[str, Any]] = [{"name": "windward", "configMap": {"name": f"{self.name}-library"}}]
         mounts = [{"name": "windward", "mountPath": f"{LIBRARY}/windward_airflow", "readOnly": True}]
-        if claim and self.components[component]["runs_dags"]:
+        if self.components[component]["runs_dags"]:
+            volumes.append({"name": "canary", "configMap": {"name": f"{self.name}-canary"}})
+            mounts.append({"name": "canary", "mountPath": f"{CANARY}/releases/{self.canary}", "readOnly": True})
+        if self.deployment["dags_volume"] and self.components[component]["runs_dags"]:
+            claim = claim_name(self.deployment, "dags")
             volumes.append({"name": "dags", "persistentVolumeClaim": {"claimName": claim}})
             mounts.append({"name": "dags", "mountPath": DAGS, "readOnly": True})
         variables, secret = self.granted[component], self.secret(component)
@@ -197,9 +220,27 @@ class Release:
             },
             "podAnnotations": {
                 "windward.airflow/environment": digest(texts, self.key),
-                "windward.airflow/library": library["digest"],
+                "windward.airflow/library": digest_of(self.deployment["library"]),
             },
         }
+
+
+def image_parts(image: str) -> dict[str, str]:
+    """An image's name as the chart takes it. A port of the registry is no tag."""
+    place, _at, mark = image.partition("@")
+    repository, colon, tag = place.rpartition(":")
+    if not colon or "/" in tag:
+        repository, tag = place, ""
+    return {"repository": repository, "tag": tag, "digest": mark}
+
+
+def claim_name(deployment: dict[str, Any], volume: str) -> str:
+    return f"{deployment['name']}-{volume}"
+
+
+def digest_of(content: Any) -> str:
+    """A digest of what is no secret."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def escaped(text: str) -> str:

@@ -82,13 +82,17 @@ def engine() -> Engine:
     )
 
 
+def kubeconfig(state_dir: str, name: str) -> Path:
+    return Path(state_dir) / "kind" / name / "kubeconfig"
+
+
 class Kind:
     """One declared cluster. The steps that _kind.plan() names are methods."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self.directory = Path(options["state_dir"]) / "kind" / options["name"]
+        self.kubeconfig = kubeconfig(options["state_dir"], options["name"])
+        self.directory = self.kubeconfig.parent
         self.mirrors = self.directory / "certs.d"
-        self.kubeconfig = self.directory / "kubeconfig"
         self.mark = self.directory / "unfinished"
         self.cluster = Cluster.of(options, str(self.mirrors))
         self.name, self.timeout, self.program = options["name"], options["timeout"], options["kind"]

@@ -34,23 +34,43 @@ class ClusterError(Exception):
     """One sentence for the user."""
 
 
+class NotThere(ClusterError):
+    """There is no such object."""
+
+
+def connection(module: AnsibleModule) -> Any:
+    """The way to the cluster, for the classes of the Python client."""
+    if MISSING:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=MISSING)
+    try:
+        return config.new_client_from_config(module.params["kubeconfig"], module.params["context"])
+    except config.ConfigException as error:
+        raise ClusterError(f"there is no way to a cluster: {error}") from error
+
+
+def ask(call: Any, *arguments: Any, **options: Any) -> Any:
+    """One request, or a ClusterError with Kubernetes' own sentence; NotThere for an object that is not there."""
+    try:
+        return call(*arguments, **options, _request_timeout=30)
+    except ApiException as error:
+        if error.status == 404:
+            raise NotThere(said(error)) from error
+        raise ClusterError(f"Kubernetes refuses: {said(error)}") from error
+    except HTTPError as error:
+        raise ClusterError(f"Kubernetes can't be reached: {error}") from error
+
+
 class Secrets:
     """The Secrets of one namespace, with their content as text."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        if MISSING:
-            module.fail_json(msg=missing_required_lib("kubernetes"), exception=MISSING)
-        options = module.params
-        self.namespace = options["namespace"]
-        try:
-            self.api = client.CoreV1Api(config.new_client_from_config(options["kubeconfig"], options["context"]))
-        except config.ConfigException as error:
-            raise ClusterError(f"there is no way to a cluster: {error}") from error
+        self.namespace = module.params["namespace"]
+        self.api = client.CoreV1Api(connection(module))
 
     def read(self, name: str) -> tuple[dict[str, str] | None, str]:
         """Content and version of a Secret; None where there is none."""
         try:
-            found = self._ask(self.api.read_namespaced_secret, name, self.namespace)
+            found = ask(self.api.read_namespaced_secret, name, self.namespace)
         except NotThere:
             return None, ""
         return text(found), found.metadata.resource_version
@@ -58,7 +78,7 @@ class Secrets:
     def named(self, labels: dict[str, str]) -> dict[str, dict[str, str]]:
         """Every Secret with these labels."""
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        found = self._ask(self.api.list_namespaced_secret, self.namespace, label_selector=selector)
+        found = ask(self.api.list_namespaced_secret, self.namespace, label_selector=selector)
         return {one.metadata.name: text(one) for one in found.items}
 
     def write(
@@ -70,26 +90,12 @@ class Secrets:
             about["resourceVersion"] = version
         body = {"metadata": about, "type": "Opaque", "stringData": content}
         if exists:
-            self._ask(self.api.replace_namespaced_secret, name, self.namespace, body)
+            ask(self.api.replace_namespaced_secret, name, self.namespace, body)
         else:
-            self._ask(self.api.create_namespaced_secret, self.namespace, body)
+            ask(self.api.create_namespaced_secret, self.namespace, body)
 
     def delete(self, name: str) -> None:
-        self._ask(self.api.delete_namespaced_secret, name, self.namespace)
-
-    def _ask(self, call: Any, *arguments: Any, **options: Any) -> Any:
-        try:
-            return call(*arguments, **options, _request_timeout=30)
-        except ApiException as error:
-            if error.status == 404 and call == self.api.read_namespaced_secret:
-                raise NotThere from error
-            raise ClusterError(f"Kubernetes refuses in namespace {self.namespace}: {said(error)}") from error
-        except HTTPError as error:
-            raise ClusterError(f"Kubernetes can't be reached: {error}") from error
-
-
-class NotThere(Exception):
-    """There is no such object."""
+        ask(self.api.delete_namespaced_secret, name, self.namespace)
 
 
 def text(secret: Any) -> dict[str, str]:

@@ -118,7 +118,7 @@ step_engine() {
 # An image says by a label what it was made of.
 image() { # NAME ID SCRIPT
   [[ $(docker image inspect -f '{{.Config.Labels.bed}}' "$1" 2>/dev/null) == "$2" ]] && return
-  "$here/$3" "$2" > "$bed/log/${3%%/*}-image.log" 2>&1
+  "$here/$3" "$2" > "$bed/log/${3%%/*}-image.log" 2>&1 || { cat "$bed/log/${3%%/*}-image.log"; exit 1; }
   say "  $1 made"
 }
 step_images() {

@@ -13,14 +13,17 @@ COMPONENTS = Contract.load().components
 EXECUTORS = ("KubernetesExecutor", "CeleryExecutor")
 # Each can be told from every other text, so that a test sees where it is.
 SECRETS = {
-    "fernet_key": "canary-fernet-key",
-    "jwt_secret": "canary-jwt-secret",
-    "api_secret_key": "canary-api-secret-key",
-    "database_password": "canary-database",
-    "results_database_password": "canary-results",
-    "fingerprint_key": "canary-fingerprint",
+    "fernet_key": "5ecret-fernet-key",
+    "jwt_secret": "5ecret-jwt-secret",
+    "api_secret_key": "5ecret-api-secret-key",
+    "database_password": "5ecret-database",
+    "results_database_password": "5ecret-results",
+    "fingerprint_key": "5ecret-fingerprint",
+    "admin_password": "5ecret-admin",
+    "broker_password": "5ecret-broker",
+    "postgresql_password": "5ecret-postgresql",
 }
-BROKER = "redis://airflow:canary-broker@airflow-redis:6379/0"
+BROKER = "redis://airflow:5ecret-broker@airflow-redis:6379/0"
 RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
 POSTGRESQL = {
     "host": "airflow-postgresql",
@@ -36,17 +39,18 @@ DEPLOYMENT: dict[str, Any] = {
     "namespace": "airflow",
     "version": "3.3.2",
     "executor": "KubernetesExecutor",
-    "image": {"repository": "apache/airflow", "tag": "3.3.2", "digest": "", "pull_secrets": []},
+    "image": "apache/airflow:3.3.2",
+    "pull_secrets": [],
     "config": {},
     "environment": {},
     "base_url": "http://localhost:8080",
     "queues": ["default", "heavy"],
-    "bundles": {"main": {"root": "/opt/airflow/dags"}},
+    "node_port": 0,
     "replicas": {},
-    "resources": dict.fromkeys([*COMPONENTS, "task", "log-groomer", "migrate"], RESOURCES),
-    "logs_claim": "airflow-logs",
-    "dags_claim": "airflow-dags",
-    "library": {"name": "airflow-library", "digest": "0f5c"},
+    "resources": dict.fromkeys([*COMPONENTS, "task", "log-groomer", "migrate", "postgresql", "redis"], RESOURCES),
+    "dags_volume": True,
+    "library": {"bundle.py": "x = 1"},
+    "canary": {"canary.py": "x = 1"},
     "log_retention_days": 30,
     "webserver_config": "AUTH_TYPE = 1\n",
     "drain_timeout": 600,
@@ -59,8 +63,16 @@ DEPLOYMENT: dict[str, Any] = {
     "results_database": {**POSTGRESQL, "name": "airflow_results", "user": "airflow_results"},
     "broker_url": BROKER,
     "broker_options": {},
+    "external_database": False,
+    "external_broker": False,
     "storage": {"class": "", "access_mode": "ReadWriteOnce"},
-    "postgresql": {"image": "postgres:17", "secret": "airflow-secrets", "size": "8Gi", "resources": RESOURCES},
+    "sizes": {"postgresql": "8Gi", "redis": "1Gi", "logs": "10Gi", "dags": "1Gi"},
+    "store": "airflow-secrets",
+    "postgresql_image": "postgres:17",
+    "redis_image": "redis:8",
+    "redis_port": 6379,
+    "migrate": "print('migrated')",
+    "accounts": [{"username": "admin", "email": "admin@example.com", "role": "Admin"}],
 }
 
 

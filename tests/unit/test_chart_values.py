@@ -45,10 +45,11 @@ def test_the_chart_takes_the_values(executor: str) -> None:
 @pytest.mark.parametrize(
     "differs",
     [
-        {"image": {"repository": "r/a", "tag": "1", "digest": "sha256:0", "pull_secrets": ["registry"]}},
+        {"image": "r:5000/a@sha256:0", "pull_secrets": ["registry"]},
+        {"node_port": 30080},
         {"config": {"core": {"parallelism": 8}, "logging": {"log_format": "{{ x }} %(message)s"}}},
         {"replicas": {"api-server": 2, "triggerer": 0}},
-        {"dags_claim": ""},
+        {"dags_volume": False},
         {"environment": {"MY": "x"}},
     ],
 )
@@ -66,9 +67,9 @@ def test_the_schema_would_see_a_mistake() -> None:
 
 @each_executor
 def test_the_values_hold_no_secret(executor: str) -> None:
-    config = {"smtp": {"smtp_password": "canary-smtp", "smtp_host": "mail.example.org"}}
-    text = json.dumps(release(executor=executor, config=config, environment={"TOKEN": "canary-own"}).values)
-    assert "canary" not in text
+    config = {"smtp": {"smtp_password": "5ecret-smtp", "smtp_host": "mail.example.org"}}
+    text = json.dumps(release(executor=executor, config=config, environment={"TOKEN": "5ecret-own"}).values)
+    assert "5ecret" not in text
     assert "mail.example.org" in text
 
 
@@ -178,3 +179,18 @@ def test_a_component_can_be_left_out() -> None:
     here = release(replicas={"triggerer": 0})
     assert here.values["triggerer"] == {"enabled": False}
     assert "airflow-triggerer-environment" not in here.secrets
+
+
+@pytest.mark.parametrize(
+    ("image", "repository", "tag", "digest"),
+    [
+        ("apache/airflow:3.3.2", "apache/airflow", "3.3.2", ""),
+        ("apache/airflow", "apache/airflow", "", ""),
+        ("r:5000/a", "r:5000/a", "", ""),
+        ("r:5000/a:1", "r:5000/a", "1", ""),
+        ("r:5000/a:1@sha256:0f", "r:5000/a", "1", "sha256:0f"),
+        ("r:5000/a@sha256:0f", "r:5000/a", "", "sha256:0f"),
+    ],
+)
+def test_parts_of_an_image(image: str, repository: str, tag: str, digest: str) -> None:
+    assert cv.image_parts(image) == {"repository": repository, "tag": tag, "digest": digest}

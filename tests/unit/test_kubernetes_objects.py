@@ -9,38 +9,30 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils import _kubernetes_objects as ko
-from chart_case import DEPLOYMENT, EXECUTORS, release
+from chart_case import DEPLOYMENT, EXECUTORS, SECRETS, release
 
 EVERYTHING = [
-    ko.namespace(DEPLOYMENT),
-    *ko.rights(DEPLOYMENT),
-    ko.library(DEPLOYMENT, {"bundle.py": "x = 1"}),
-    ko.claim(DEPLOYMENT, "airflow-logs", "10Gi", "logs"),
-    *ko.postgresql(DEPLOYMENT),
-    ko.migration(release()),
+    one
+    for here in (release(), release(executor="CeleryExecutor"))
+    for one in [*ko.data(here, SECRETS), *ko.support(here), ko.migration(here, SECRETS)]
 ]
-PODS = {one["kind"]: one["spec"]["template"] for one in EVERYTHING if "template" in one.get("spec", {})}
-
-
-def test_the_namespace_refuses_what_is_not_restricted() -> None:
-    labels = ko.namespace(DEPLOYMENT)["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+PODS = {one["metadata"]["name"]: one["spec"]["template"] for one in EVERYTHING if "template" in one.get("spec", {})}
 
 
 def test_no_object_holds_a_secret() -> None:
-    assert "canary" not in json.dumps(EVERYTHING)
+    assert "5ecret" not in json.dumps(EVERYTHING)
     assert "Secret" not in {one["kind"] for one in EVERYTHING}
 
 
 def test_every_object_says_whose_it_is() -> None:
     for one in EVERYTHING:
         assert one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "windward.airflow"
-        assert one["kind"] == "Namespace" or one["metadata"]["namespace"] == "airflow"
+        assert one["metadata"]["namespace"] == "airflow"
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "Job"])
-def test_pods_pass_the_restricted_level(kind: str) -> None:
-    spec = PODS[kind]["spec"]
+@pytest.mark.parametrize("name", PODS)
+def test_pods_pass_the_restricted_level(name: str) -> None:
+    spec = PODS[name]["spec"]
     assert spec["automountServiceAccountToken"] is False
     whole = spec["securityContext"]
     assert whole["runAsNonRoot"] and whole["runAsUser"] and whole["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -81,11 +73,13 @@ def test_roles_are_for_the_accounts_of_the_chart() -> None:
         ({}, True),
         ({"config": {"core": {"parallelism": 8}}}, True),
         ({"version": "3.3.3"}, False),
-        ({"image": {"repository": "apache/airflow", "tag": "3.3.2-1", "digest": "", "pull_secrets": []}}, False),
+        ({"image": "apache/airflow:3.3.2-1"}, False),
+        ({"executor": "CeleryExecutor"}, False),
+        ({"environment": {"MY": "x"}}, True),
     ],
 )
 def test_a_migration_is_named_by_what_it_migrates_to(differs: dict[str, Any], same: bool) -> None:
-    first, other = ko.migration(release()), ko.migration(release(**differs))
+    first, other = ko.migration(release(), SECRETS), ko.migration(release(**differs), SECRETS)
     assert (first["metadata"]["name"] == other["metadata"]["name"]) is same
 
 
@@ -97,9 +91,8 @@ def test_a_migration_is_named_by_what_it_migrates_to(differs: dict[str, Any], sa
     ],
 )
 def test_claims_have_the_access_mode_of_their_class(storage: dict[str, str], modes: list[str], name: str) -> None:
-    deployment = {**DEPLOYMENT, "storage": storage}
-    spec = ko.claim(deployment, "airflow-logs", "10Gi", "logs")["spec"]
+    spec = ko.claim({**DEPLOYMENT, "storage": storage}, "logs")["spec"]
     assert (spec["accessModes"], spec.get("storageClassName")) == (modes, name)
     # The database's volume is its own alone, whatever the class gives.
-    (template,) = ko.postgresql(deployment)[1]["spec"]["volumeClaimTemplates"]
+    (template,) = ko.postgresql(release(storage=storage))[1]["spec"]["volumeClaimTemplates"]
     assert template["spec"]["accessModes"] == ["ReadWriteOnce"]

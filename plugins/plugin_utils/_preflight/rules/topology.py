@@ -16,8 +16,6 @@ EXECUTORS = ("LocalExecutor", "CeleryExecutor", "KubernetesExecutor")
 # Without a triggerer, deferred tasks (the canary has one) wait for ever.
 REQUIRED = ("api-server", "scheduler", "dag-processor", "triggerer")
 NOT_BUILT = {
-    "airflow_cluster": "Airflow on Kubernetes is not built yet in 0.1.0; deploy to hosts. "
-    "A Kind cluster that is declared is made by --tags machines",
     "airflow_flower": "Flower is not built yet in 0.1.0; empty the group",
 }
 # What makes hosts one deployment: it cannot differ between them. Secrets can't either (secrets.py).
