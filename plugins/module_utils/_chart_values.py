@@ -167,8 +167,22 @@ class Release:
             "waitForMigrations": {"enabled": False},
             **groomer,
             **({"persistence": {"enabled": False}} if name == "triggerer" else {}),
+            **self.probes(name),
             **self.pod(name),
         }
+
+    def probes(self, name: str) -> dict[str, Any]:
+        """Patient ones, for a machine that has much to do; the chart's own load all of Airflow each time."""
+        patient = {"periodSeconds": 20, "timeoutSeconds": 20, "failureThreshold": 10}
+        starting = {"periodSeconds": 2, "timeoutSeconds": 20, "failureThreshold": 150}
+        job = self.components[name]["job"]
+        ask = {"command": ["python", "-m", "windward_airflow.alive", job]} if job else {}
+        if name == "api-server":
+            ready = {"initialDelaySeconds": 0, "periodSeconds": 5, "timeoutSeconds": 20, "failureThreshold": 5}
+            return {"livenessProbe": patient, "startupProbe": starting, "readinessProbe": ready}
+        if name == "scheduler":
+            return {"livenessProbe": {**patient, **ask}, "startupProbe": {**starting, **ask}}
+        return {"livenessProbe": {"initialDelaySeconds": 60, **patient, **ask}}
 
     def workers(self) -> dict[str, Any]:
         """Celery's workers, a set for each that is declared, or the pods of the KubernetesExecutor's tasks."""
@@ -186,7 +200,8 @@ class Release:
             }
             for index, one in enumerate(self.deployment["workers"])
         ]
-        own = {"enableDefault": False, "sets": sets, "resources": self.deployment["resources"]["worker"]}
+        patient = {"livenessProbe": {"periodSeconds": 120, "timeoutSeconds": 60}}
+        own = {**patient, "enableDefault": False, "sets": sets, "resources": self.deployment["resources"]["worker"]}
         return {"celery": {**self.pod("worker"), **drain, **off, **own}}
 
     def pod(self, component: str) -> dict[str, Any]:
@@ -199,7 +214,11 @@ class Release:
         mounts = [{"name": "windward", "mountPath": f"{LIBRARY}/windward_airflow", "readOnly": True}]
         if self.components[component]["runs_dags"]:
             volumes.append({"name": "canary", "configMap": {"name": f"{self.name}-canary"}})
-            mounts.append({"name": "canary", "mountPath": f"{CANARY}/releases/{self.canary}", "readOnly": True})
+            # File by file: Airflow takes the links of a whole ConfigMap for a loop.
+            mounts += [
+                {"name": "canary", "mountPath": f"{CANARY}/releases/{self.canary}/{file}", "subPath": file}
+                for file in sorted(self.deployment["canary"])
+            ]
         if self.deployment["dags_volume"] and self.components[component]["runs_dags"]:
             claim = claim_name(self.deployment, "dags")
             volumes.append({"name": "dags", "persistentVolumeClaim": {"claimName": claim}})
