@@ -66,6 +66,7 @@ class Connection(ConnectionBase):
 
     transport = "windward.airflow.pod"
     has_pipelining = True
+    _connected: bool
 
     def _connect(self) -> Connection:
         if not self._connected:
