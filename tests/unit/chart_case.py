@@ -40,6 +40,7 @@ DEPLOYMENT: dict[str, Any] = {
     "version": "3.3.2",
     "executor": "KubernetesExecutor",
     "image": "apache/airflow:3.3.2",
+    "chart": "1.22.0 sha256:0f",
     "pull_secrets": [],
     "config": {},
     "environment": {},
