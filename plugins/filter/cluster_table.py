@@ -20,7 +20,7 @@ options:
     required: true
   answers:
     description:
-      - What else was told. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
+      - What else was told. C(dags) is the M(ansible.builtin.stat) of the link to the served DAG release. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
         M(windward.airflow.metadata_info), C(claims) are the namespace's claims of volumes.
     type: dict
     required: true
@@ -114,6 +114,8 @@ def cluster_table(
         status.lines.append(f"volume {name}: {phase}, {size}, {claim['spec'].get('storageClassName') or 'no class'}")
         if phase != "Bound":
             status.problems.append(f"Volume {name} is {phase}.")
+    served = ((answers.get("dags") or {}).get("stat") or {}).get("lnk_target", "")
+    status.lines.append(f"DAG release {served.rpartition('/')[2] or 'none'}")
     look_at_metadata(status, answers.get("metadata") or {})
     return {
         "lines": [*aligned([HEAD, *rows]), "", *status.lines],

@@ -48,7 +48,8 @@ def writing_pod(pod: dict[str, Any], name: str) -> dict[str, Any]:
     spec = pod["spec"]
     (theirs,) = (one for one in spec["containers"] if one["name"] == "dag-processor")
     mounts = [
-        {**mount, "readOnly": mount["name"] != "dags" and mount.get("readOnly", False)} for mount in theirs["volumeMounts"]
+        {**mount, "readOnly": mount["name"] != "dags" and mount.get("readOnly", False)}
+        for mount in theirs["volumeMounts"]
     ]
     about = {
         "app.kubernetes.io/part-of": pod["metadata"]["labels"]["release"],
