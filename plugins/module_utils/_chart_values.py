@@ -195,8 +195,8 @@ class Release:
         sets = [
             {
                 "name": one["name"],
-                "replicas": one["replicas"],
-                "queue": ",".join(one["queues"]),
+                "replicas": one.get("replicas", 1),
+                "queue": ",".join(one.get("queues", ["default"])),
                 # One account for all sets: the chart would write it once for each.
                 "serviceAccount": {"create": index == 0},
             }

@@ -56,7 +56,7 @@ DEPLOYMENT: dict[str, Any] = {
     "webserver_config": "AUTH_TYPE = 1\n",
     "drain_timeout": 600,
     "workers": [
-        {"name": "default", "queues": ["default"], "replicas": 1},
+        {"name": "default"},
         {"name": "heavy", "queues": ["heavy", "default"], "replicas": 2},
     ],
     "worker_concurrency": 4,
