@@ -111,6 +111,8 @@ class Release:
             "imagePullSecrets": [{"name": name} for name in self.deployment["pull_secrets"]],
             "executor": self.executor,
             "config": self.config,
+            # The same values with another chart are another release.
+            "airflowConfigAnnotations": {"windward.airflow/chart": self.deployment["chart"]},
             "securityContexts": {"pod": POD, "containers": CONTAINER},
             # Rights are given by Roles of ours.
             "rbac": {"create": False},
@@ -193,8 +195,8 @@ class Release:
         sets = [
             {
                 "name": one["name"],
-                "replicas": one["replicas"],
-                "queue": ",".join(one["queues"]),
+                "replicas": one.get("replicas", 1),
+                "queue": ",".join(one.get("queues", ["default"])),
                 # One account for all sets: the chart would write it once for each.
                 "serviceAccount": {"create": index == 0},
             }

@@ -40,6 +40,7 @@ DEPLOYMENT: dict[str, Any] = {
     "version": "3.3.2",
     "executor": "KubernetesExecutor",
     "image": "apache/airflow:3.3.2",
+    "chart": "1.22.0 sha256:0f",
     "pull_secrets": [],
     "config": {},
     "environment": {},
@@ -55,7 +56,7 @@ DEPLOYMENT: dict[str, Any] = {
     "webserver_config": "AUTH_TYPE = 1\n",
     "drain_timeout": 600,
     "workers": [
-        {"name": "default", "queues": ["default"], "replicas": 1},
+        {"name": "default"},
         {"name": "heavy", "queues": ["heavy", "default"], "replicas": 2},
     ],
     "worker_concurrency": 4,

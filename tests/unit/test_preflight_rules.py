@@ -59,6 +59,17 @@ def row(
     return (rule, says, variables or {}, groups, hosts or {})
 
 
+def in_pods(rule: str, says: str, **variables: Any) -> Row:
+    """Says what of which variable of a cluster."""
+    named = {f"airflow_{name}": value for name, value in variables.items()}
+    return row(rule, f"airflow_{says}", {**POD_EACH, **named}, CLUSTER)
+
+
+def workers(says: str, *sets: dict[str, Any]) -> Row:
+    variables = {"airflow_executor": "CeleryExecutor", "airflow_worker_sets": list(sets)}
+    return row("worker_sets", f"airflow_worker_sets{says}", variables, CLUSTER)
+
+
 OWN_BROKER = {"airflow_executor": "CeleryExecutor"}
 REDIS = {**CELERY, "airflow_redis": ["a"]}
 POOLED = {**TWO, "airflow_pgbouncer": ["b"]}
@@ -71,6 +82,8 @@ def user(**differs: Any) -> dict[str, Any]:
 
 
 CLUSTER = {"airflow": ["c"], "airflow_cluster": ["c"]}
+TWO_CLUSTERS = {"airflow": ["c", "d"], "airflow_cluster": ["c", "d"]}
+POD_EACH = {"airflow_executor": "KubernetesExecutor"}
 
 
 def kind(**differs: Any) -> dict[str, Any]:
@@ -197,11 +210,6 @@ REFUSED = [
         for group in COMPONENTS
     ),
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
-    row(
-        "not_built",
-        "group airflow_cluster: Airflow on Kubernetes is not built yet",
-        groups=CLUSTER,
-    ),
     row(
         "hybrid",
         "group airflow_cluster: a hybrid is not built yet: empty it, or empty airflow_api_server",
@@ -597,6 +605,43 @@ REFUSED = [
         {"airflow_local_vm": {"forward": [{"host_port": 1, "port": 70000}]}},
     ),
     # A Kind cluster.
+    row("one_cluster", "group airflow_cluster: has c, d", POD_EACH, TWO_CLUSTERS),
+    row("only_in_a_cluster", "airflow_node_port: only a cluster reads it", {"airflow_node_port": 30080}),
+    row("only_in_a_cluster", "airflow_image: only a cluster reads it", {"airflow_image": "apache/airflow:3.3.2"}),
+    row("cluster_executor", "airflow_executor: 'LocalExecutor' - is for one host", groups=CLUSTER),
+    in_pods("cluster_namespace", "namespace: 'My_Space' - use 1 to 63", namespace="My_Space"),
+    in_pods("cluster_namespace", "namespace: 'kube-system' - is Kubernetes' own", namespace="kube-system"),
+    in_pods("chart", "chart_source: './chart.tgz' - must begin with", chart_source="./chart.tgz"),
+    in_pods("chart", "chart_version: 'latest' - must be a version", chart_version="latest"),
+    in_pods("chart", "chart_digest: '1f7d' - must be sha256:", chart_digest="1f7d"),
+    in_pods("cluster_images", "image: 'Airflow 3' - must be an image", image="Airflow 3"),
+    in_pods("cluster_images", "redis_image: 'x' - must be an image", redis_image="x"),
+    in_pods("cluster_images", "image_pull_secrets[0]: 'A B' - is no name", image_pull_secrets=["A B"]),
+    in_pods("cluster_images", "requirements: can't be added to pods", requirements=["pandas"]),
+    in_pods("cluster_images", "system_packages: can't be added to pods", system_packages=["git"]),
+    in_pods("cluster_images", "plugins: can't be added to pods", plugins="/etc"),
+    in_pods("cluster_ca", "database_ca_path: '/etc/ca.pem' - is not brought", database_ca_path="/etc/ca.pem"),
+    in_pods("replicas", "replicas.schedulr: is not known; did you mean scheduler", replicas={"schedulr": 1}),
+    in_pods("replicas", "replicas.scheduler: 0 - must be a number from 1", replicas={"scheduler": 0}),
+    in_pods("replicas", "replicas.api-server: True - must be a number", replicas={"api-server": True}),
+    in_pods("worker_sets", "worker_sets: only CeleryExecutor has workers", worker_sets=[{"name": "a"}]),
+    workers("[0].name: 'A' - use 1 to 20", {"name": "A"}),
+    workers("[1].name: 'a' - another set", {"name": "a"}, {"name": "a"}),
+    workers("[0].replicas: 101 - must be", {"name": "a", "replicas": 101}),
+    workers("[0].queues: 'a b' - use letters", {"name": "a", "queues": ["a b", "default"]}),
+    workers(": no set consumes queue default", {"name": "a", "queues": ["heavy"]}),
+    in_pods("container_resources", "container_resources.web: is not known", container_resources={"web": {}}),
+    *(
+        in_pods("container_resources", f"container_resources.task{says}", container_resources={"task": value})
+        for value, says in [
+            ("1Gi", ": must be a dictionary"),
+            ({"memory": "1Gi"}, ".memory: must be requests or limits"),
+            ({"limits": {"memory": "1 GB"}}, ".limits.memory: must be a quantity"),
+        ]
+    ),
+    in_pods("node_port", "node_port: 8080 - must be from 30000", node_port=8080),
+    in_pods("volume_sizes", "volume_sizes.log: is not known; did you mean logs", volume_sizes={"log": "1Gi"}),
+    in_pods("volume_sizes", "volume_sizes.logs: '10' - must be a size", volume_sizes={"logs": "10"}),
     row("kind_name", "airflow_kind_cluster: only a host of group airflow_cluster has a Kind cluster", kind()),
     row("kind_name", "airflow_kind_cluster.name: 'My_Kind' - use up to 40", kind(name="My_Kind"), CLUSTER),
     row("kind_version", "airflow_kind_cluster: give either", {"airflow_kind_cluster": {}}, CLUSTER),
@@ -1074,8 +1119,20 @@ def test_accepted_with_a_kind_cluster() -> None:
     )
     variables = kind(registry_mirrors={"localhost:5000": ["http://a:5000"]}, feature_gates={"SomeGate": False})
     variables["airflow_kind_cluster"] |= whole["airflow_kind_cluster"]
-    # Only what is not built yet stands in its way.
-    assert {finding.rule for finding in declared(variables, CLUSTER)} == {"not_built"}
+    assert declared({**variables, **POD_EACH}, CLUSTER) == []
+
+
+@pytest.mark.parametrize("variables", [
+    {"airflow_executor": "CeleryExecutor", "airflow_worker_sets": [
+        {"name": "default"}, {"name": "heavy", "queues": ["heavy", "default"], "replicas": 2}]},
+    {**EXTERNAL, **POD_EACH, "airflow_storage_access_mode": "ReadWriteMany", "airflow_storage_class": "shared"},
+    {**POD_EACH, "airflow_chart_source": "oci://registry.example.org/charts", "airflow_node_port": 30080},
+    {**POD_EACH, "airflow_image": f"registry.example.org:5000/team/airflow:3.3.2@sha256:{'0f' * 32}"},
+    {**POD_EACH, "airflow_replicas": {"scheduler": 2, "triggerer": 0}, "airflow_volume_sizes": {"logs": "20Gi"}},
+    {**POD_EACH, "airflow_container_resources": {"scheduler": {"requests": {"cpu": "500m", "memory": "1.5Gi"}}}},
+])
+def test_accepted_in_a_cluster(variables: dict[str, Any]) -> None:
+    assert [str(finding) for finding in declared(variables, CLUSTER)] == []
 
 
 def test_accepted_with_a_pooler() -> None:
