@@ -20,8 +20,9 @@ options:
     required: true
   answers:
     description:
-      - What else was told. C(dags) is the M(ansible.builtin.stat) of the link to the served DAG release. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
-        M(windward.airflow.metadata_info), C(claims) are the namespace's claims of volumes.
+      - What else was told. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
+        M(windward.airflow.metadata_info), C(claims) are the namespace's claims of volumes, C(dags) is the
+        M(ansible.builtin.stat) of the link to the DAG release that is served.
     type: dict
     required: true
   wanted:
