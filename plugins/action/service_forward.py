@@ -33,6 +33,7 @@ class Forwarder:
         threading.Thread(target=self.listen, daemon=True).start()
 
     def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)  # alone, close() would leave it to who accepts at this moment
         self.listener.close()
 
     def listen(self) -> None:
@@ -78,8 +79,9 @@ class ActionModule(ActionBase):
         _checked, given = self.validate_argument_spec(
             argument_spec={name: {key: spec[key] for key in spec if key != "fallback"} for name, spec in SPEC.items()}
         )
+        kubeconfig, context = (given[name] or fallback(name) for name in ("kubeconfig", "context"))
         try:
-            pods = Pods(*(given[name] or fallback(name) for name in ("kubeconfig", "context")), given["namespace"])
+            pods = Pods(kubeconfig, context, given["namespace"])
             pods.behind(given["service"], given["port"])
         except PodError as error:
             raise AnsibleActionFail(str(error)) from error
@@ -99,7 +101,7 @@ class ActionModule(ActionBase):
 
 
 def fallback(name: str) -> str | None:
-    variables = SPEC[name]["fallback"][1]  # type: ignore[index]
+    variables = SPEC[name]["fallback"][1]
     return next((os.environ[variable] for variable in variables if os.environ.get(variable)), None)
 
 

@@ -48,9 +48,9 @@ _value:
 
 from typing import Any
 
-from .status_table import Status, aligned, look_at_metadata
+from .status_table import Row, Status, aligned, look_at_metadata
 
-HEAD = ("pod", "component", "state", "since", "restarts", "image")
+HEAD: Row = ("pod", "component", "state", "since", "restarts", "image")
 ENDED = ("Succeeded", "Failed")
 
 
@@ -77,7 +77,7 @@ def last_words(container: dict[str, Any]) -> str:
     return f"{container['name']} ended with {ended['exitCode']} ({ended.get('reason')})." if ended else ""
 
 
-def row(pod: dict[str, Any]) -> tuple[str, ...]:
+def row(pod: dict[str, Any]) -> Row:
     labels, status = pod["metadata"].get("labels") or {}, pod.get("status") or {}
     containers = status.get("containerStatuses") or ()
     component = labels.get("component") or labels.get("app.kubernetes.io/component") or ""
@@ -85,8 +85,8 @@ def row(pod: dict[str, Any]) -> tuple[str, ...]:
         component = "task"
     images = sorted({str(one.get("imageID") or one.get("image", "")).rpartition("@")[2] for one in containers})
     restarts = sum(int(one.get("restartCount", 0)) for one in containers)
-    about = (pod["metadata"]["name"], component, state(pod)[0], status.get("startTime") or "")
-    return *about, str(restarts), " ".join(image[:19] for image in images)
+    name, since = str(pod["metadata"]["name"]), str(status.get("startTime") or "")
+    return name, component, state(pod)[0], since, str(restarts), " ".join(image[:19] for image in images)
 
 
 def pods_told(pods: list[dict[str, Any]]) -> list[str]:

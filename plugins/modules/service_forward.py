@@ -60,11 +60,13 @@ connections:
   sample: 12
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._kubernetes import OPTIONS
 
-SPEC = {
+SPEC: dict[str, Any] = {
     **OPTIONS,
     "service": {"type": "str", "required": True},
     "port": {"type": "int", "default": 8080},
