@@ -132,11 +132,12 @@ def _service(deployment: dict[str, Any], what: str, port: int, container: Object
 
 
 def _probes(command: list[str]) -> Object:
+    """Patient ones: a server that is slow on a busy machine is not mended by killing it."""
     ask = {"exec": {"command": command}}
     return {
-        "readinessProbe": {**ask, "periodSeconds": 5, "timeoutSeconds": 5},
-        "livenessProbe": {**ask, "periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
-        "startupProbe": {**ask, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 60},
+        "readinessProbe": {**ask, "periodSeconds": 5, "timeoutSeconds": 20},
+        "livenessProbe": {**ask, "periodSeconds": 30, "timeoutSeconds": 30, "failureThreshold": 10},
+        "startupProbe": {**ask, "periodSeconds": 2, "timeoutSeconds": 20, "failureThreshold": 150},
     }
 
 

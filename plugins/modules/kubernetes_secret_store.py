@@ -17,6 +17,7 @@ description:
   - The result holds the secrets, so a task that uses this module needs C(no_log=true).
 extends_documentation_fragment:
   - windward.airflow.cluster
+  - windward.airflow.generated
 options:
   name:
     description: Name of the Secret.
@@ -35,17 +36,6 @@ options:
     description: Secrets by name, from the inventory. Empty values are not given.
     type: dict
     default: {}
-  generate:
-    description:
-      - Whether missing secrets may be generated. Leave it V(false) unless this is known to be a new deployment.
-    type: bool
-    default: false
-  expendable:
-    description:
-      - Those of O(names) that may be generated in an old deployment too, since nothing is lost with them.
-    type: list
-    elements: str
-    default: []
 attributes:
   check_mode:
     support: full

@@ -14,6 +14,8 @@ description:
   - A secret in O(given) wins. One that is not given is kept as it is. One that is neither given nor there is generated
     when O(generate) allows it.
   - The result holds the secrets, so a task that uses this module needs C(no_log=true).
+extends_documentation_fragment:
+  - windward.airflow.generated
 options:
   path:
     description: The file.
@@ -35,17 +37,6 @@ options:
     description: Secrets by name, from the inventory or from another holder. Empty values are not given.
     type: dict
     default: {}
-  generate:
-    description:
-      - Whether missing secrets may be generated. Leave it V(false) unless this is known to be a new deployment.
-    type: bool
-    default: false
-  expendable:
-    description:
-      - Those of O(names) that may be generated in an old deployment too, since nothing is lost with them.
-    type: list
-    elements: str
-    default: []
 attributes:
   check_mode:
     support: full
