@@ -202,7 +202,7 @@ class Release:
             }
             for index, one in enumerate(self.deployment["workers"])
         ]
-        patient = {"livenessProbe": {"periodSeconds": 120, "timeoutSeconds": 60}}
+        patient = {"livenessProbe": {"periodSeconds": 300, "timeoutSeconds": 120}}
         own = {**patient, "enableDefault": False, "sets": sets, "resources": self.deployment["resources"]["worker"]}
         return {"celery": {**self.pod("worker"), **drain, **off, **own}}
 
