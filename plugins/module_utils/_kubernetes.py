@@ -38,14 +38,15 @@ class NotThere(ClusterError):
     """There is no such object."""
 
 
-def connection(module: AnsibleModule) -> Any:
-    """The way to the cluster, for the classes of the Python client."""
+def apis(module: AnsibleModule, *names: str) -> list[Any]:
+    """Parts of the cluster's API, by the names of the Python client's classes."""
     if MISSING:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=MISSING)
     try:
-        return config.new_client_from_config(module.params["kubeconfig"], module.params["context"])
+        way = config.new_client_from_config(module.params["kubeconfig"], module.params["context"])
     except config.ConfigException as error:
         raise ClusterError(f"there is no way to a cluster: {error}") from error
+    return [getattr(client, name)(way) for name in names]
 
 
 def ask(call: Any, *arguments: Any, **options: Any) -> Any:
@@ -65,7 +66,7 @@ class Secrets:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.namespace = module.params["namespace"]
-        self.api = client.CoreV1Api(connection(module))
+        (self.api,) = apis(module, "CoreV1Api")
 
     def read(self, name: str) -> tuple[dict[str, str] | None, str]:
         """Content and version of a Secret; None where there is none."""

@@ -49,7 +49,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, ask, client, connection
+from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, apis, ask
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
@@ -77,9 +77,10 @@ def allowed(call: Any, *arguments: Any) -> list[Any]:
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
-    way, namespace = connection(module), module.params["namespace"]
-    core, storage = client.CoreV1Api(way), client.StorageV1Api(way)
-    version = ask(client.VersionApi(way).get_code).git_version
+    namespace = module.params["namespace"]
+    names = ("CoreV1Api", "StorageV1Api", "AuthorizationV1Api", "VersionApi")
+    core, storage, authorization, versions = apis(module, *names)
+    version = ask(versions.get_code).git_version
     try:
         space = ask(core.read_namespace, namespace)
         phase = space.status.phase
@@ -102,7 +103,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     return {
         "version": version.removeprefix("v"),
         "namespace": phase,
-        "denied": denied(client.AuthorizationV1Api(way), namespace, rights),
+        "denied": denied(authorization, namespace, rights),
         "storage_classes": {
             name: (one.metadata.annotations or {}).get(DEFAULT_CLASS) == "true" for name, one in classes.items()
         },

@@ -70,7 +70,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, ClusterError, ask, client, connection
+from ..module_utils._kubernetes import OPTIONS, ClusterError, apis, ask
 
 
 def as_failed(record: str) -> str:
@@ -86,7 +86,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     name, namespace = module.params["name"], module.params["namespace"]
     try:
-        api = client.CoreV1Api(connection(module))
+        (api,) = apis(module, "CoreV1Api")
         selector = f"owner=helm,name={name}"
         found = ask(api.list_namespaced_secret, namespace, label_selector=selector).items
         if not found:

@@ -71,7 +71,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, ask, client, connection
+from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, apis, ask
 
 # Why a container does not start, and never will by waiting.
 HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
@@ -79,8 +79,7 @@ HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidIma
 
 class Job:
     def __init__(self, module: AnsibleModule) -> None:
-        way = connection(module)
-        self.batch, self.core = client.BatchV1Api(way), client.CoreV1Api(way)
+        self.batch, self.core = apis(module, "BatchV1Api", "CoreV1Api")
         self.namespace, self.definition = module.params["namespace"], module.params["definition"]
         self.name = self.definition["metadata"]["name"]
 
