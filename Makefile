@@ -34,8 +34,8 @@ dev: $(VENV)/.runtime ## Bring up a whole, proved Airflow on a VM of this machin
 	$(BIN)/ansible-playbook site.yml -i inventories/dev
 
 .PHONY: kind
-kind: $(VENV)/.runtime ## Make the Kind cluster of inventories/kind (Airflow on it is not built yet)
-	$(BIN)/ansible-playbook site.yml -i inventories/kind --tags machines
+kind: $(VENV)/.runtime ## Bring up a whole, proved Airflow on a Kind cluster in Docker
+	$(BIN)/ansible-playbook site.yml -i inventories/kind
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
