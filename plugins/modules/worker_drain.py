@@ -160,7 +160,7 @@ def main() -> None:
     if consumed:
         os.unlink(DIGEST)
     try:
-        variables = _release.environment(module.params["config_dir"], "worker")
+        variables = _release.environment(module.params, "worker")
         rest = max(0.0, deadline - time.monotonic())
         request = {"worker": worker, "timeout": rest}
         left = _release.run(DRAIN, release, user, variables, request, timeout=int(rest) + 120)
