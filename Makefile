@@ -33,6 +33,10 @@ venv: $(VENV)/.dev ## Make .venv with everything the tests need
 dev: $(VENV)/.runtime ## Bring up a whole, proved Airflow on a VM of this machine
 	$(BIN)/ansible-playbook site.yml -i inventories/dev
 
+.PHONY: kind
+kind: $(VENV)/.runtime ## Make the Kind cluster of inventories/kind (Airflow on it is not built yet)
+	$(BIN)/ansible-playbook site.yml -i inventories/kind --tags machines
+
 .PHONY: lock
 lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
 	pins() { $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 $$1 -o $$2; }; \
@@ -67,6 +71,10 @@ test-long: venv ## Every fault on six virtual machines (an hour), then all rando
 .PHONY: test-vms
 test-vms: venv ## CeleryExecutor on six virtual machines and on three with a site's own services (30 minutes)
 	$(BIN)/python tests/parts.py vms own_services
+
+.PHONY: test-kind
+test-kind: venv ## Real Kind clusters, with what tests/kind-bed makes where no image can be pulled
+	$(BIN)/python tests/parts.py kind
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog

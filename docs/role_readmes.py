@@ -57,6 +57,7 @@ def rules(_role: Path) -> str:
         "Declared, asked for each host": engine.HOST_RULES,
         "Declared, asked once": engine.DEPLOYMENT_RULES,
         "Found, asked for each host": engine.FOUND_RULES,
+        "Found in a cluster": engine.CLUSTER_RULES,
     }
     parts = []
     for title, table in tables.items():

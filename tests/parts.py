@@ -38,6 +38,7 @@ CHECK = {
                     "'.ansible-lint requirements-dev.txt plugins/modules/*.py plugins/doc_fragments/*.py' "
                     "'*.yml *.yaml :!.collections :!changelogs' ansible-lint --offline -q --nocolor",
     "unit": "pytest -q -n 2 -p no:cacheprovider tests/unit",
+    "chart": "pytest -q -p no:cacheprovider tests/chart",
     # What antsibull renders from markup that it has checked needs no check as reStructuredText.
     "docs": "antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .",
     "mypy": f"mypy --no-error-summary --cache-dir {CACHE}/mypy plugins",
@@ -57,6 +58,8 @@ LONG = {
     "vms": "molecule test -s vms",
     "own_services": "molecule test -s own_services",
     "vms_long": "TESTS=vms_long molecule test -s vms",
+    # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
+    "kind": "tests/kind/run.sh -q -p no:cacheprovider tests/kind",
 }
 PARTS = {**CHECK, **VM, **LONG}
 

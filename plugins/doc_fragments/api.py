@@ -48,6 +48,20 @@ options:
       - If not given, the environment variable E(AIRFLOW_API_VALIDATE_CERTS) is used.
     type: bool
     default: true
+  api_kubeconfig:
+    description:
+      - Reach Airflow through the Kubernetes cluster to which this file leads, whatever that exposes. O(api_url) is then
+        Airflow's Service as the cluster's pods know it, for example V(http://airflow-api-server.airflow:8080).
+      - Each connection is a port-forward in the module's own process, so that nothing has to run beside it. It needs
+        the Python package C(kubernetes), and the right to read services and pods of the namespace and to create
+        C(pods/portforward).
+      - If not given, the environment variable E(AIRFLOW_API_KUBECONFIG) is used, and only that.
+    type: path
+  api_context:
+    description:
+      - The context of O(api_kubeconfig) to use instead of its current one.
+      - If not given, the environment variable E(AIRFLOW_API_CONTEXT) is used.
+    type: str
   api_timeout:
     description:
       - Seconds after which a single request without an answer has failed.
@@ -62,7 +76,7 @@ options:
     type: float
     default: 60.0
 notes:
-  - The module needs nothing but Python 3.9 or newer on the host where it runs.
+  - The module needs nothing but Python 3.9 or newer on the host where it runs, unless O(api_kubeconfig) is given.
   - Proxies are taken from the environment variables E(http_proxy), E(https_proxy) and E(no_proxy).
 """
 

@@ -9,17 +9,18 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   release:
-    description: Directory of the release whose interpreter is used.
+    description:
+      - Directory of the release whose interpreter is used.
+      - If unset, the module runs in a container of a component, and uses the interpreter and the environment that it
+        has there.
     type: path
-    required: true
   config_dir:
     description: Directory of the configuration, in which C(environment/) holds a file per component.
     type: path
     default: /etc/airflow
   user:
-    description: Unix user that runs the release's code.
+    description: Unix user that runs the release's code. If unset, the one that runs the module.
     type: str
-    required: true
 """
 
     # Modules that install with uv; their argument spec is OPTIONS of module_utils/_uv.py.

@@ -21,6 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from . import _pods
 from ._answers import expected, misfit
 
 VERSION = "0.1.0"
@@ -105,6 +106,8 @@ class Client:
         validate_certs: bool = True,
         timeout: float = 30,
         retry_timeout: float = 60,
+        kubeconfig: str | None = None,
+        context: str | None = None,
     ) -> None:
         try:
             parts = urlsplit(url)
@@ -123,6 +126,8 @@ class Client:
         self._token, self._token_in = token, token_in
         self._timeout, self._retry_timeout = timeout, retry_timeout
         self._tls = _tls_context(ca_path, validate_certs) if parts.scheme == "https" else None
+        self._kubeconfig, self._context = kubeconfig, context
+        self._pods: _pods.Pods | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._absolute = False
         self._proxy_headers: dict[str, str] = {}
@@ -133,6 +138,8 @@ class Client:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+        if self._pods:
+            self._pods.close()
 
     # -- what modules call -------------------------------------------------------------------------------------------
 
@@ -289,6 +296,10 @@ class Client:
         return reply
 
     def _connect(self) -> http.client.HTTPConnection:
+        if self._kubeconfig:
+            self._pods = self._pods or _pods.around(self._kubeconfig, self._context, self._host, self._timeout)
+            self._connection = _pods.Connection(self._pods, self._host, self._port, self._tls)
+            return self._connection
         proxy = None
         if not urllib.request.proxy_bypass(f"{self._host}:{self._port}"):
             proxy = urllib.request.getproxies().get(self._scheme)
@@ -373,7 +384,8 @@ def _writes(method: str, path: str) -> bool:
 def _lasting(exc: Exception) -> bool:
     """Errors that waiting doesn't cure."""
     unknown_host = isinstance(exc, socket.gaierror) and exc.errno != socket.EAI_AGAIN
-    return unknown_host or isinstance(exc, (ssl.SSLCertVerificationError, http.client.InvalidURL))
+    known = (ssl.SSLCertVerificationError, http.client.InvalidURL)
+    return unknown_host or isinstance(exc, known) or getattr(exc, "lasting", False)
 
 
 def _token_refused(reply: Reply) -> bool:

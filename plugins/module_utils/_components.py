@@ -80,9 +80,8 @@ def dsn(driver: str, database: dict[str, Any], password: str) -> str:
     )
 
 
-def settings(deployment: dict[str, Any]) -> Settings:
-    """Return the settings that every component of the host shares; no secret is among them."""
-    queues = deployment["queues"]
+def everywhere(deployment: dict[str, Any]) -> Settings:
+    """Return the settings that do not depend on where a component runs."""
     bundles = [
         {
             "name": name,
@@ -96,38 +95,55 @@ def settings(deployment: dict[str, Any]) -> Settings:
             "executor": deployment["executor"],
             "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             "load_examples": False,
+        },
+        "api": {"base_url": deployment["base_url"], "instance_name": deployment["name"]},
+        "dag_processor": {
+            "dag_bundle_config_list": json.dumps(bundles),
+            # Releases are pruned by the step `dags`, which knows the unfinished runs.
+            "stale_bundle_cleanup_interval": 0,
+        },
+        "logging": {"colored_console_log": False},
+        # A task outlives two minutes without an api-server (docs/many-machines.md).
+        "workers": {"execution_api_retries": 40, "execution_api_retry_wait_max": 10, "max_failed_heartbeats": 20},
+        "operators": {"default_queue": deployment["queues"][0]},
+        "usage_data_collection": {"enabled": False},
+    }
+    if deployment["executor"] == "CeleryExecutor":
+        computed.update(celery(deployment))
+    return computed
+
+
+def declared(computed: Settings, config: Settings) -> Settings:
+    """Return the settings with what the user declares over them, but for what holds a secret."""
+    for section, options in config.items():
+        for option, value in options.items():
+            if not is_sensitive(section, option):
+                computed.setdefault(section, {})[option] = value
+    return computed
+
+
+def settings(deployment: dict[str, Any]) -> Settings:
+    """Return the settings that every component of the host shares; no secret is among them."""
+    computed = everywhere(deployment)
+    here: Settings = {
+        "core": {
             "dags_folder": deployment["state_dir"] + "/dags/current",
             "plugins_folder": deployment["plugins"],
             "hostname_callable": "windward_airflow.host.address",
             "execution_api_server_url": deployment["execution_api_url"],
         },
-        "api": {"base_url": deployment["base_url"], "instance_name": deployment["name"]},
-        "dag_processor": {
-            "dag_bundle_config_list": json.dumps(bundles),
-            "dag_bundle_storage_path": deployment["state_dir"] + "/bundles",
-            # Releases are pruned by the step `dags`, which knows the unfinished runs.
-            "stale_bundle_cleanup_interval": 0,
-        },
+        "dag_processor": {"dag_bundle_storage_path": deployment["state_dir"] + "/bundles"},
         "logging": {
             "base_log_folder": deployment["log_dir"] + "/tasks",
             "dag_processor_child_process_log_directory": deployment["log_dir"] + "/dag-processor",
             "file_task_handler_new_folder_permissions": "0o750",
             "file_task_handler_new_file_permissions": "0o640",
-            "colored_console_log": False,
         },
         "fab": {"config_file": deployment["webserver_config"]},
-        # A task outlives two minutes without an api-server (docs/many-machines.md).
-        "workers": {"execution_api_retries": 40, "execution_api_retry_wait_max": 10, "max_failed_heartbeats": 20},
-        "operators": {"default_queue": queues[0]},
-        "usage_data_collection": {"enabled": False},
     }
-    if deployment["executor"] == "CeleryExecutor":
-        computed.update(celery(deployment))
-    for section, options in deployment["config"].items():
-        for option, value in options.items():
-            if not is_sensitive(section, option):
-                computed.setdefault(section, {})[option] = value
-    return computed
+    for section, options in here.items():
+        computed.setdefault(section, {}).update(options)
+    return declared(computed, deployment["config"])
 
 
 def celery(deployment: dict[str, Any]) -> Settings:
@@ -173,10 +189,9 @@ def account(component: str, components: dict[str, Any], deployment: dict[str, An
 def environment(
     component: str, components: dict[str, Any], deployment: dict[str, Any], secrets: dict[str, str]
 ) -> dict[str, str]:
-    """Return the environment of a component: where things are, and the secrets that it needs, and no other."""
+    """Return the environment of a component on a host: where things are there, and what it is granted."""
     granted = components[component]["secrets"]
     home = account(component, components, deployment)["home"]
-    metadata, results = deployment["database"], deployment["results_database"]
     variables = {
         "AIRFLOW_HOME": home,
         "AIRFLOW_CONFIG": deployment["config_dir"] + "/airflow.cfg",
@@ -187,8 +202,24 @@ def environment(
         "HOME": home,
         "PYTHONNOUSERSITE": "1",
     }
-    if metadata["ca_path"] and {"database", "results_database"} & set(granted):
-        variables["PGSSLROOTCERT"] = metadata["ca_path"]
+    if deployment["database"]["ca_path"] and {"database", "results_database"} & set(granted):
+        variables["PGSSLROOTCERT"] = deployment["database"]["ca_path"]
+    if component == "api-server" and deployment["proxy"]["addresses"]:
+        # Nobody else may say for whom he asks.
+        variables[BELIEVED] = ",".join(deployment["proxy"]["addresses"])
+    if deployment["proxy"]["ca"] and runs_tasks(component, deployment["executor"]):
+        # In the api-server's environment this option would be about a TLS of its own.
+        variables["AIRFLOW__API__SSL_CERT"] = deployment["proxy"]["ca_path"]
+    return {**variables, **grants(component, components, deployment, secrets)}
+
+
+def grants(
+    component: str, components: dict[str, Any], deployment: dict[str, Any], secrets: dict[str, str]
+) -> dict[str, str]:
+    """Return the settings of a component's own, wherever it runs: the secrets that it needs, and no other."""
+    granted = components[component]["secrets"]
+    metadata, results = deployment["database"], deployment["results_database"]
+    variables: dict[str, str] = {}
     if "database" in granted:
         password = secrets["database_password"]
         variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = dsn("psycopg2", metadata, password)
@@ -207,12 +238,6 @@ def environment(
         if "results_database" in granted:
             backend = dsn("psycopg2", results, secrets["results_database_password"])
             variables["AIRFLOW__CELERY__RESULT_BACKEND"] = "db+" + backend
-    if component == "api-server" and deployment["proxy"]["addresses"]:
-        # Nobody else may say for whom he asks.
-        variables[BELIEVED] = ",".join(deployment["proxy"]["addresses"])
-    if deployment["proxy"]["ca"] and runs_tasks(component, deployment["executor"]):
-        # In the api-server's environment this option would be about a TLS of its own.
-        variables["AIRFLOW__API__SSL_CERT"] = deployment["proxy"]["ca_path"]
     if component == "worker":
         variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"] = str(deployment["worker_concurrency"])
     for section, options in components[component]["settings"].items():

@@ -30,6 +30,8 @@ CONNECTION = {
     ),
     "api_ca_path": _option("AIRFLOW_API_CA_PATH", type="path"),
     "validate_certs": _option("AIRFLOW_API_VALIDATE_CERTS", type="bool", default=True),
+    "api_kubeconfig": _option("AIRFLOW_API_KUBECONFIG", type="path"),
+    "api_context": _option("AIRFLOW_API_CONTEXT", type="str"),
     "api_timeout": _option("AIRFLOW_API_TIMEOUT", type="float", default=30.0),
     "api_retry_timeout": _option("AIRFLOW_API_RETRY_TIMEOUT", type="float", default=60.0),
 }
@@ -73,6 +75,7 @@ def run(
         argument_spec={**CONNECTION, **spec},
         supports_check_mode=True,
         required_together=[("api_username", "api_password")],
+        required_by={"api_context": ["api_kubeconfig"]},
         required_one_of=[("api_token", "api_username")] if log_in else None,
         **rules,
     )

@@ -77,7 +77,7 @@ def pack(root: str) -> bytes:
 
 
 def unpack(archive_path: str, root: str, gid: int) -> None:
-    """Unpack an archive of :func:`pack` below ``root``, owned by root and readable by group ``gid`` only."""
+    """Unpack an archive of :func:`pack` below ``root``, readable by group ``gid`` only and owned by whoever we are."""
     with tarfile.open(archive_path) as archive:
         for member in archive.getmembers():
             target = os.path.join(root, member.name)
@@ -96,4 +96,4 @@ def unpack(archive_path: str, root: str, gid: int) -> None:
     for folder, _folders, files in os.walk(root):
         os.chmod(folder, 0o750)
         for path in [folder] + [os.path.join(folder, name) for name in files]:
-            os.chown(path, 0, gid, follow_symlinks=False)
+            os.chown(path, os.geteuid(), gid, follow_symlinks=False)

@@ -116,7 +116,7 @@ def main() -> None:
     if module.check_mode and not os.path.exists(os.path.join(release, "release.json")):
         module.exit_json(changed=True, created=names)
     try:
-        variables = _release.environment(module.params["config_dir"])
+        variables = _release.environment(module.params)
         present = _release.query("SELECT username FROM ab_user WHERE username = ANY(%s)", [names],
                                  release, user, variables)
         missing = [wanted for wanted in accounts if [wanted["username"]] not in present]

@@ -103,10 +103,10 @@ def main() -> None:
     )
     release = module.params["release"]
     try:
-        variables = _release.environment(module.params["config_dir"])
+        variables = _release.environment(module.params)
     except FileNotFoundError as error:
         module.exit_json(changed=False, available=False, msg=str(error))
-    if not os.path.exists(os.path.join(release, "release.json")):
+    if release and not os.path.exists(os.path.join(release, "release.json")):
         module.exit_json(changed=False, available=False, msg=f"There is no release in {release}.")
     try:
         found = _release.query("SELECT id FROM ab_user WHERE username = %s AND active", [module.params["username"]],

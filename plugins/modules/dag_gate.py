@@ -35,6 +35,10 @@ options:
     type: list
     elements: str
     default: []
+  build:
+    description: What else the outcome depends on where there is no O(release), such as the image's digest.
+    type: str
+    default: ""
   timeout:
     description: Seconds that all files together may take.
     type: int
@@ -89,6 +93,8 @@ errors:
 import hashlib
 import json
 import os
+import re
+import sys
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -196,10 +202,15 @@ json.dump({"dag_ids": sorted(dags), "errors": errors}, open(int(sys.argv[1]), "w
 '''
 
 
-def context(release: str, config_dir: str, variables: dict[str, str], queues: list[str]) -> str:
+# What Kubernetes tells a pod of itself and of the namespace's services.
+OF_A_POD = re.compile(r"HOSTNAME$|\w+_SERVICE_(HOST|PORT\w*)$|\w+_PORT(_\d+_\w+)?$")
+
+
+def context(build: str, config_dir: str, variables: dict[str, str], queues: list[str]) -> str:
     """Return a digest of all that a parse depends on besides the DAGs; among it are keys that nobody can guess."""
+    lasting = {name: value for name, value in variables.items() if not OF_A_POD.match(name)}
     with open(os.path.join(config_dir, "airflow.cfg"), encoding="utf-8") as stream:
-        parts = [release, stream.read(), json.dumps(variables, sort_keys=True), ",".join(queues)]
+        parts = [build, stream.read(), json.dumps(lasting, sort_keys=True), ",".join(queues)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -210,16 +221,17 @@ def main() -> None:
             **_release.OPTIONS,
             "memory": {"type": "path", "required": True},
             "queues": {"type": "list", "elements": "str", "default": []},
+            "build": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )
-    path, release = module.params["path"], os.path.realpath(module.params["release"])
+    path, release = module.params["path"], module.params["release"] and os.path.realpath(module.params["release"])
     config_dir, queues = module.params["config_dir"], module.params["queues"]
     try:
-        variables = _release.environment(config_dir, "dag-processor")
-        mark = context(release, config_dir, variables, queues)
-        os.stat(release)
+        variables = _release.environment(module.params, "dag-processor")
+        mark = context(release or module.params["build"], config_dir, variables, queues)
+        os.stat(release or sys.prefix)
     except FileNotFoundError as error:
         if module.check_mode:
             module.exit_json(changed=False, parsed=False, dag_ids=[], msg=f"Nothing can parse the DAGs yet: {error}")

@@ -129,9 +129,9 @@ def main() -> None:
         argument_spec=_release.OPTIONS,
         supports_check_mode=True,
     )
-    release, user = os.path.realpath(module.params["release"]), module.params["user"]
+    release, user = module.params["release"] and os.path.realpath(module.params["release"]), module.params["user"]
     try:
-        variables = _release.environment(module.params["config_dir"])
+        variables = _release.environment(module.params)
         wanted, found = _release.wanted_heads(release), _release.heads(release, user, variables)
         errors, jobs, pools = ([_release.query(sql, [], release, user, variables) for sql in (ERRORS, JOBS, POOLS)]
                                if found else ([], [], []))

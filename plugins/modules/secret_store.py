@@ -77,20 +77,13 @@ secrets:
   sample: {}
 """
 
-import base64
 import json
 import os
-import secrets
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-
-def generated(name: str) -> str:
-    """Return a new secret; a Fernet key has a form of its own."""
-    if name == "fernet_key":
-        return base64.urlsafe_b64encode(os.urandom(32)).decode()
-    return secrets.token_urlsafe(24 if name.endswith("password") else 64)
+from ..module_utils._generated import LostSecrets, completed, difference
 
 
 def read(module: AnsibleModule, path: str) -> dict[str, str] | None:
@@ -138,20 +131,18 @@ def main() -> None:
     if module.params["state"] == "read":
         module.exit_json(changed=False, exists=before is not None, secrets=held)
 
-    held.update({name: value for name, value in module.params["given"].items() if value and name in names})
-    missing = [name for name in names if not held.get(name)]
-    lost = [] if module.params["generate"] else [name for name in missing if name not in module.params["expendable"]]
-    if lost:
+    try:
+        rest = (module.params[name] for name in ("given", "generate", "expendable"))
+        held = completed(held, names, *rest)
+    except LostSecrets as lost:
         module.fail_json(
-            msg="{} lacks {}. They are not generated, since this deployment is not a new one: restore the file from "
-            "a backup, or give them in the inventory.".format(path, ", ".join(lost))
+            msg=f"{path} lacks {lost}. They are not generated, since this deployment is not a new one: restore the "
+            "file from a backup, or give them in the inventory."
         )
-    held.update({name: generated(name) for name in missing})
     changed = held != before
     if changed and not module.check_mode:
         write(path, held)
-    differing = sorted(name for name in held if held[name] != (before or {}).get(name))
-    diff = {"before": "", "after": "".join(f"{name}: changed\n" for name in differing), "after_header": path}
+    diff = difference(before or {}, held, path)
     # The result is the secrets: masked, a given one would come back as the mask, and be deployed as a password.
     module.no_log_values.clear()
     module.exit_json(changed=changed, exists=before is not None, secrets=held, diff=diff, invocation={})

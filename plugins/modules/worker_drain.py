@@ -126,7 +126,7 @@ def main() -> None:
     if consumed:
         os.unlink(DIGEST)
     try:
-        variables = _release.environment(module.params["config_dir"], "worker")
+        variables = _release.environment(module.params, "worker")
         request = {"worker": worker, "timeout": module.params["timeout"]}
         left = _release.run(DRAIN, release, user, variables, request, timeout=int(module.params["timeout"]) + 120)
     except (_release.ReleaseError, FileNotFoundError) as error:

@@ -100,7 +100,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        variables = _release.environment(module.params["config_dir"], "worker")
+        variables = _release.environment(module.params, "worker")
         found = _release.run(LOOK, module.params["release"], module.params["user"], variables,
                              {"queues": module.params["queues"]}, timeout=60)
     except (_release.ReleaseError, FileNotFoundError) as error:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 CONTRACT = Contract.load()
 # Declared by a host, so there is nothing that could be the default.
-NO_DEFAULT = {"airflow_local_vm"}
+NO_DEFAULT = {"airflow_local_vm", "airflow_kind_cluster"}
 SECRETS = {"database", "jwt_secret", "fernet_key", "api_secret_key", "broker", "results_database"}
 
 

@@ -59,6 +59,17 @@ def row(
     return (rule, says, variables or {}, groups, hosts or {})
 
 
+def in_pods(rule: str, says: str, **variables: Any) -> Row:
+    """Says what of which variable of a cluster."""
+    named = {f"airflow_{name}": value for name, value in variables.items()}
+    return row(rule, f"airflow_{says}", {**POD_EACH, **named}, CLUSTER)
+
+
+def workers(says: str, *sets: dict[str, Any]) -> Row:
+    variables = {"airflow_executor": "CeleryExecutor", "airflow_worker_sets": list(sets)}
+    return row("worker_sets", f"airflow_worker_sets{says}", variables, CLUSTER)
+
+
 OWN_BROKER = {"airflow_executor": "CeleryExecutor"}
 REDIS = {**CELERY, "airflow_redis": ["a"]}
 POOLED = {**TWO, "airflow_pgbouncer": ["b"]}
@@ -70,6 +81,21 @@ def user(**differs: Any) -> dict[str, Any]:
     return {name: value for name, value in {**whole, "password": "pw", **differs}.items() if value is not None}
 
 
+CLUSTER = {"airflow": ["c"], "airflow_cluster": ["c"]}
+TWO_CLUSTERS = {"airflow": ["c", "d"], "airflow_cluster": ["c", "d"]}
+POD_EACH = {"airflow_executor": "KubernetesExecutor"}
+
+
+def kind(**differs: Any) -> dict[str, Any]:
+    """A Kind cluster that is accepted, but for what differs."""
+    return {"airflow_kind_cluster": {"kubernetes_version": "1.34.3", **differs}}
+
+
+def kind_node(**differs: Any) -> dict[str, Any]:
+    return kind(nodes=[{"role": "control-plane", **differs}])
+
+
+KIND_PORT = {"container_port": 30080, "host_port": 8080}
 VM = {"airflow_local_vm": {"forward": [{"host_port": 8080, "port": 8080}]}}
 ZEROES = base64.urlsafe_b64encode(bytes(32)).decode()
 
@@ -184,12 +210,6 @@ REFUSED = [
         for group in COMPONENTS
     ),
     row("not_built", "group airflow_flower: Flower is not built yet", groups={**ONE, "airflow_flower": ["a"]}),
-    row(
-        "not_built",
-        "group airflow_cluster: Kubernetes is not built yet",
-        EXTERNAL,
-        {"airflow": ["c"], "airflow_cluster": ["c"]},
-    ),
     row(
         "hybrid",
         "group airflow_cluster: a hybrid is not built yet: empty it, or empty airflow_api_server",
@@ -533,6 +553,7 @@ REFUSED = [
         "airflow_package_index_url: 'pypi.org/simple' - must be a URL",
         {"airflow_package_index_url": "pypi.org/simple"},
     ),
+    row("url", "airflow_download_mirror: 'mirror' - must be a URL", {"airflow_download_mirror": "mirror"}),
     row(
         "url",
         "airflow_package_index_url: 'https://***@x:y/simple'",
@@ -582,6 +603,116 @@ REFUSED = [
         "forward_twice",
         "airflow_local_vm.forward[0].port: 70000",
         {"airflow_local_vm": {"forward": [{"host_port": 1, "port": 70000}]}},
+    ),
+    # A Kind cluster.
+    row("one_cluster", "group airflow_cluster: has c, d", POD_EACH, TWO_CLUSTERS),
+    row("only_in_a_cluster", "airflow_node_port: only a cluster reads it", {"airflow_node_port": 30080}),
+    row("only_in_a_cluster", "airflow_image: only a cluster reads it", {"airflow_image": "apache/airflow:3.3.2"}),
+    row("cluster_executor", "airflow_executor: 'LocalExecutor' - is for one host", groups=CLUSTER),
+    in_pods("cluster_namespace", "namespace: 'My_Space' - use 1 to 63", namespace="My_Space"),
+    in_pods("cluster_namespace", "namespace: 'kube-system' - is Kubernetes' own", namespace="kube-system"),
+    in_pods("chart", "chart_source: './chart.tgz' - must begin with", chart_source="./chart.tgz"),
+    in_pods("chart", "chart_version: 'latest' - must be a version", chart_version="latest"),
+    in_pods("chart", "chart_digest: '1f7d' - must be sha256:", chart_digest="1f7d"),
+    in_pods("cluster_images", "image: 'Airflow 3' - must be an image", image="Airflow 3"),
+    in_pods("cluster_images", "redis_image: 'x' - must be an image", redis_image="x"),
+    in_pods("cluster_images", "image_pull_secrets[0]: 'A B' - is no name", image_pull_secrets=["A B"]),
+    in_pods("cluster_images", "requirements: can't be added to pods", requirements=["pandas"]),
+    in_pods("cluster_images", "system_packages: can't be added to pods", system_packages=["git"]),
+    in_pods("cluster_images", "plugins: can't be added to pods", plugins="/etc"),
+    in_pods("cluster_ca", "database_ca_path: '/etc/ca.pem' - is not brought", database_ca_path="/etc/ca.pem"),
+    in_pods("replicas", "replicas.schedulr: is not known; did you mean scheduler", replicas={"schedulr": 1}),
+    in_pods("replicas", "replicas.scheduler: 0 - must be a number from 1", replicas={"scheduler": 0}),
+    in_pods("replicas", "replicas.api-server: True - must be a number", replicas={"api-server": True}),
+    in_pods("worker_sets", "worker_sets: only CeleryExecutor has workers", worker_sets=[{"name": "a"}]),
+    workers("[0].name: 'A' - use 1 to 20", {"name": "A"}),
+    workers("[1].name: 'a' - another set", {"name": "a"}, {"name": "a"}),
+    workers("[0].replicas: 101 - must be", {"name": "a", "replicas": 101}),
+    workers("[0].queues: 'a b' - use letters", {"name": "a", "queues": ["a b", "default"]}),
+    workers(": no set consumes queue default", {"name": "a", "queues": ["heavy"]}),
+    in_pods("container_resources", "container_resources.web: is not known", container_resources={"web": {}}),
+    *(
+        in_pods("container_resources", f"container_resources.task{says}", container_resources={"task": value})
+        for value, says in [
+            ("1Gi", ": must be a dictionary"),
+            ({"memory": "1Gi"}, ".memory: must be requests or limits"),
+            ({"limits": {"memory": "1 GB"}}, ".limits.memory: must be a quantity"),
+        ]
+    ),
+    in_pods("node_port", "node_port: 8080 - must be from 30000", node_port=8080),
+    in_pods("volume_sizes", "volume_sizes.log: is not known; did you mean logs", volume_sizes={"log": "1Gi"}),
+    in_pods("volume_sizes", "volume_sizes.logs: '10' - must be a size", volume_sizes={"logs": "10"}),
+    row("kind_name", "airflow_kind_cluster: only a host of group airflow_cluster has a Kind cluster", kind()),
+    row("kind_name", "airflow_kind_cluster.name: 'My_Kind' - use up to 40", kind(name="My_Kind"), CLUSTER),
+    row("kind_version", "airflow_kind_cluster: give either", {"airflow_kind_cluster": {}}, CLUSTER),
+    row("kind_version", "airflow_kind_cluster: give either", kind(node_image="kindest/node:v1.34.3"), CLUSTER),
+    row("kind_version", "kubernetes_version: '1.34' - must be", kind(kubernetes_version="1.34"), CLUSTER),
+    row("kind_version", "'1.29.4' - the chart needs Kubernetes 1.30", kind(kubernetes_version="1.29.4"), CLUSTER),
+    row(
+        "kind_version",
+        "airflow_kind_cluster.node_image: '-x' - must be an image",
+        {"airflow_kind_cluster": {"node_image": "-x"}},
+        CLUSTER,
+    ),
+    row("kind_nodes", "airflow_kind_cluster.nodes: one of them", kind(nodes=[{"role": "worker"}]), CLUSTER),
+    row("kind_nodes", "airflow_kind_cluster.nodes: one of them", kind(nodes=[]), CLUSTER),
+    row("types", "airflow_kind_cluster.nodes[0].role: 'master' - must be one of", kind_node(role="master"), CLUSTER),
+    row("kind_nodes", "nodes[0].labels.a b: 'x' - is no label", kind_node(labels={"a b": "x"}), CLUSTER),
+    row("kind_nodes", "nodes[0].labels.a: 'x y' - is no label", kind_node(labels={"a": "x y"}), CLUSTER),
+    row(
+        "kind_nodes",
+        "nodes[0].extra_mounts[0].host_path: 'data' - must be an absolute path",
+        kind_node(extra_mounts=[{"host_path": "data", "container_path": "/data"}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_nodes",
+        "nodes[0].extra_mounts[0].host_path: '/no/such' - is not there",
+        kind_node(extra_mounts=[{"host_path": "/no/such", "container_path": "/data"}]),
+        CLUSTER,
+    ),
+    row("kind_nodes", "feature_gates.X: 'yes' - must be the name", kind(feature_gates={"X": "yes"}), CLUSTER),
+    row(
+        "kind_ports",
+        "nodes[0].port_mappings[1].host_port: 8080 - airflow_kind_cluster.nodes[0].port_mappings[0] has",
+        kind_node(port_mappings=[KIND_PORT, {**KIND_PORT, "container_port": 1}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_ports",
+        "nodes[0].port_mappings[0].container_port: 0 - must be from 1 to 65535",
+        kind_node(port_mappings=[{**KIND_PORT, "container_port": 0}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_ports",
+        "nodes[0].port_mappings[0].listen_address: 'eth0' - must be an address",
+        kind_node(port_mappings=[{**KIND_PORT, "listen_address": "eth0"}]),
+        CLUSTER,
+    ),
+    row(
+        "kind_mirrors",
+        "airflow_kind_cluster.registry_mirrors.docker.io: 'http://a' - must be a list of URLs",
+        kind(registry_mirrors={"docker.io": "http://a"}),
+        CLUSTER,
+    ),
+    row(
+        "kind_mirrors",
+        "airflow_kind_cluster.registry_mirrors.docker.io: 'a:5000' - must be a list of URLs",
+        kind(registry_mirrors={"docker.io": ["a:5000"]}),
+        CLUSTER,
+    ),
+    row(
+        "kind_mirrors",
+        "registry_mirrors.https://docker.io: must be the host of a registry",
+        kind(registry_mirrors={"https://docker.io": ["http://a:5000"]}),
+        CLUSTER,
+    ),
+    row(
+        "kind_twice",
+        "airflow_kind_cluster.name (on d): 'airflow' - c has a cluster of this name",
+        kind(),
+        {"airflow": ["c", "d"], "airflow_cluster": ["c", "d"]},
     ),
     # Airflow's own options.
     row(
@@ -978,6 +1109,30 @@ def test_warned(case: Row) -> None:
 @pytest.mark.parametrize("variables", ACCEPTED, ids=",".join)
 def test_accepted(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables)] == []
+
+
+def test_accepted_with_a_kind_cluster() -> None:
+    whole = kind_node(
+        labels={"example.org/tier": "Front-1"},
+        port_mappings=[KIND_PORT, {**KIND_PORT, "protocol": "UDP"}],
+        extra_mounts=[{"host_path": "/etc", "container_path": "/data", "read_only": True}],
+    )
+    variables = kind(registry_mirrors={"localhost:5000": ["http://a:5000"]}, feature_gates={"SomeGate": False})
+    variables["airflow_kind_cluster"] |= whole["airflow_kind_cluster"]
+    assert declared({**variables, **POD_EACH}, CLUSTER) == []
+
+
+@pytest.mark.parametrize("variables", [
+    {"airflow_executor": "CeleryExecutor", "airflow_worker_sets": [
+        {"name": "default"}, {"name": "heavy", "queues": ["heavy", "default"], "replicas": 2}]},
+    {**EXTERNAL, **POD_EACH, "airflow_storage_access_mode": "ReadWriteMany", "airflow_storage_class": "shared"},
+    {**POD_EACH, "airflow_chart_source": "oci://registry.example.org/charts", "airflow_node_port": 30080},
+    {**POD_EACH, "airflow_image": f"registry.example.org:5000/team/airflow:3.3.2@sha256:{'0f' * 32}"},
+    {**POD_EACH, "airflow_replicas": {"scheduler": 2, "triggerer": 0}, "airflow_volume_sizes": {"logs": "20Gi"}},
+    {**POD_EACH, "airflow_container_resources": {"scheduler": {"requests": {"cpu": "500m", "memory": "1.5Gi"}}}},
+])
+def test_accepted_in_a_cluster(variables: dict[str, Any]) -> None:
+    assert [str(finding) for finding in declared(variables, CLUSTER)] == []
 
 
 def test_accepted_with_a_pooler() -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .contract import Contract
 from .deployment import Deployment, Finding, Host, Unusable
-from .rules import DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
+from .rules import CLUSTER_RULES, DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
 from .types import Problem, normal, problems, usable
 
 Subject = TypeVar("Subject", Host, Deployment)
@@ -44,6 +44,12 @@ def found(host: Host, facts: Mapping[str, Any]) -> list[Finding]:
     """What one host turned out to be, against what it is to become."""
     host.found = facts
     return _joined(_ask(FOUND_RULES, host), {host.name})
+
+
+def cluster_found(host: Host, facts: Mapping[str, Any]) -> list[Finding]:
+    """What a cluster turned out to be, against what is to run there."""
+    host.found = facts
+    return _joined(_ask(CLUSTER_RULES, host), {host.name})
 
 
 def deployment(

@@ -15,6 +15,7 @@ DeploymentRule = Callable[[Deployment], Iterable[Finding]]
 HOST_RULES: list[HostRule] = []
 DEPLOYMENT_RULES: list[DeploymentRule] = []
 FOUND_RULES: list[HostRule] = []
+CLUSTER_RULES: list[HostRule] = []
 
 
 def each_host(rule: HostRule) -> HostRule:
@@ -32,4 +33,10 @@ def whole(rule: DeploymentRule) -> DeploymentRule:
 def when_found(rule: HostRule) -> HostRule:
     """Asked for one host, after `host.found` was read there."""
     FOUND_RULES.append(rule)
+    return rule
+
+
+def when_cluster_found(rule: HostRule) -> HostRule:
+    """Asked for the host of a cluster, after `host.found` was read there."""
+    CLUSTER_RULES.append(rule)
     return rule

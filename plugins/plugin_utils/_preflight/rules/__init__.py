@@ -3,22 +3,25 @@
 
 """Private to this collection. The rules of preflight, a file per topic; a new file is imported here.
 
-A rule is a function under one of the three decorators of registry.py. Its docstring is one line that the README of
+A rule is a function under one of the decorators of registry.py. Its docstring is one line that the README of
 role `airflow` shows, its findings name a variable and say what to do, and a row of
 tests/unit/test_preflight_rules.py makes it speak.
 """
 
 from __future__ import annotations
 
-from ..registry import DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
+from ..registry import CLUSTER_RULES, DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
 from . import (
     accounts,
     airflow_options,
     broker,
+    cluster,
+    cluster_found,
     data,
     files,
     found,
     hosts,
+    kind,
     logs,
     names,
     proxy,
@@ -29,16 +32,20 @@ from . import (
 )
 
 __all__ = [
+    "CLUSTER_RULES",
     "DEPLOYMENT_RULES",
     "FOUND_RULES",
     "HOST_RULES",
     "accounts",
     "airflow_options",
     "broker",
+    "cluster",
+    "cluster_found",
     "data",
     "files",
     "found",
     "hosts",
+    "kind",
     "logs",
     "names",
     "proxy",

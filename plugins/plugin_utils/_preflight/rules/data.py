@@ -31,7 +31,7 @@ PGBOUNCER_OWNED = {
 def no_database(host: Host) -> Iterator[Finding]:
     """There is one PostgreSQL: a host of group `airflow_postgresql` or an existing server."""
     ours, external = host.deployment.members("airflow_postgresql"), host["airflow_database_host"]
-    if not ours and not external:
+    if not ours and not external and not host.deployment.members("airflow_cluster"):
         yield host.refuse(
             "airflow_database_host", "no database: name a server or add a host to group airflow_postgresql"
         )

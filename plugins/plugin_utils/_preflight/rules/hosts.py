@@ -165,8 +165,8 @@ def directory(host: Host) -> Iterator[Finding]:
 @each_host
 def url(host: Host) -> Iterator[Finding]:
     """Mirrors and indexes are URLs."""
-    for variable, value in host.items("airflow_package_index_url", "airflow_debian_mirror"):
-        if not is_url(value, ("http", "https")):
+    for variable, value in host.items("airflow_package_index_url", "airflow_debian_mirror", "airflow_download_mirror"):
+        if (value or variable != "airflow_download_mirror") and not is_url(value, ("http", "https")):
             yield host.refuse(variable, "must be a URL that begins with https:// or http://")
 
 

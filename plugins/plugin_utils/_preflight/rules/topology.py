@@ -16,7 +16,6 @@ EXECUTORS = ("LocalExecutor", "CeleryExecutor", "KubernetesExecutor")
 # Without a triggerer, deferred tasks (the canary has one) wait for ever.
 REQUIRED = ("api-server", "scheduler", "dag-processor", "triggerer")
 NOT_BUILT = {
-    "airflow_cluster": "Kubernetes is not built yet in 0.1.0; deploy to hosts",
     "airflow_flower": "Flower is not built yet in 0.1.0; empty the group",
 }
 # What makes hosts one deployment: it cannot differ between them. Secrets can't either (secrets.py).
@@ -90,7 +89,7 @@ def executor(host: Host) -> Iterator[Finding]:
 @each_host
 def broker(host: Host) -> Iterator[Finding]:
     """CeleryExecutor has a broker."""
-    here = host.deployment.members("airflow_redis")
+    here = host.deployment.members("airflow_redis") or host.deployment.members("airflow_cluster")
     if host["airflow_executor"] == "CeleryExecutor" and not host["airflow_broker_url"] and not here:
         yield host.refuse("airflow_executor", "no broker: add a host to group airflow_redis or give airflow_broker_url")
 
@@ -100,7 +99,7 @@ def workers(host: Host) -> Iterator[Finding]:
     """CeleryExecutor has workers, and no other executor has."""
     here = host.deployment.members("airflow_worker")
     value = host["airflow_executor"]
-    if value == "CeleryExecutor" and not here:
+    if value == "CeleryExecutor" and not here and not host.deployment.members("airflow_cluster"):
         yield host.refuse("airflow_executor", "no workers: add a host to group airflow_worker")
     if value in EXECUTORS and value != "CeleryExecutor" and here:
         yield host.refuse(

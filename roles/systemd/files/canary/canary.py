@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -18,7 +19,8 @@ from airflow.sdk import DAG, BaseOperator, Context, task
 
 def python() -> str:
     """Answer from a plain Python task."""
-    print(f"canary: Python {sys.version.split()[0]} on {os.environ['AIRFLOW_HOST_ADDRESS']}")
+    host = os.environ.get("AIRFLOW_HOST_ADDRESS") or socket.gethostname()
+    print(f"canary: Python {sys.version.split()[0]} on {host}")
     return sys.version
 
 

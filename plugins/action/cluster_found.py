@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The controller's half of module ``cluster_found``: says what to look at, and judges what was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils._preflight import ansible, engine
+from ..plugin_utils._preflight.contract import Contract
+from ..plugin_utils._preflight.rules.cluster_found import rights
+
+
+class ActionModule(ActionBase):
+    """Look at the cluster of one host."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        contract, name = Contract.load(), variables["inventory_hostname"]
+        deployment, wrong = engine.deployment(
+            contract, variables["groups"], {name: ansible.given(contract, variables, self._templar)}
+        )
+        if wrong:
+            return ansible.result(wrong)
+        host = deployment.hosts[name]
+        arguments = {"namespace": host["airflow_namespace"] or host["airflow_name"], "rights": rights(host)}
+        seen = self._execute_module(
+            module_name="windward.airflow.cluster_found", module_args=arguments, task_vars=task_vars
+        )
+        if seen.get("failed") or "found" not in seen:
+            return seen
+        return ansible.result(engine.cluster_found(host, seen["found"]), found=seen["found"])

@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: cluster_table
+short_description: One table of what a deployment runs in its cluster, and what is wrong with it
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Joins what Kubernetes says of pods and volumes with what Airflow says of itself, as
+    P(windward.airflow.status_table#filter) does for hosts.
+positional: _input, answers
+options:
+  _input:
+    description: The pods of the namespace, as M(kubernetes.core.k8s_info) reads them.
+    type: list
+    elements: dict
+    required: true
+  answers:
+    description:
+      - What else was told. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
+        M(windward.airflow.metadata_info), C(claims) are the namespace's claims of volumes, C(dags) is the
+        M(ansible.builtin.stat) of the link to the DAG release that is served.
+    type: dict
+    required: true
+  wanted:
+    description: The components of which at least one pod must be ready.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Show
+  ansible.builtin.debug:
+    msg: "{{ (pods | windward.airflow.cluster_table(answers)).lines }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - A dictionary with C(lines), the table as text, C(problems), a sentence for each thing that is wrong, and
+      C(verdict), which is V(healthy) without a problem, else V(not healthy).
+  type: dict
+"""
+
+from typing import Any
+
+from .status_table import Row, Status, aligned, look_at_metadata
+
+HEAD: Row = ("pod", "component", "state", "since", "restarts", "image")
+ENDED = ("Succeeded", "Failed")
+
+
+def state(pod: dict[str, Any]) -> tuple[str, str]:
+    """A pod's state in Kubernetes' words, and what is said about it where it is not well."""
+    status = pod.get("status") or {}
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for one in containers:
+        waiting = (one.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+            return waiting["reason"], waiting.get("message") or last_words(one)
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Terminating", ""
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    if status.get("phase") == "Running" and conditions.get("Ready", {}).get("status") != "True":
+        return "NotReady", " ".join(filter(None, (last_words(one) for one in containers)))
+    scheduled = conditions.get("PodScheduled", {})
+    told = scheduled.get("message", "") if scheduled.get("status") == "False" else ""
+    return str(status.get("phase", "Unknown")), told
+
+
+def last_words(container: dict[str, Any]) -> str:
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    return f"{container['name']} ended with {ended['exitCode']} ({ended.get('reason')})." if ended else ""
+
+
+def row(pod: dict[str, Any]) -> Row:
+    labels, status = pod["metadata"].get("labels") or {}, pod.get("status") or {}
+    containers = status.get("containerStatuses") or ()
+    component = labels.get("component") or labels.get("app.kubernetes.io/component") or ""
+    if "dag_id" in labels:
+        component = "task"
+    images = sorted({str(one.get("imageID") or one.get("image", "")).rpartition("@")[2] for one in containers})
+    restarts = sum(int(one.get("restartCount", 0)) for one in containers)
+    name, since = str(pod["metadata"]["name"]), str(status.get("startTime") or "")
+    return name, component, state(pod)[0], since, str(restarts), " ".join(image[:19] for image in images)
+
+
+def pods_told(pods: list[dict[str, Any]]) -> list[str]:
+    """A line about each pod that is not well."""
+    found = [(pod["metadata"]["name"], *state(pod)) for pod in pods]
+    return [f"{name} is {what}. {why}".rstrip() for name, what, why in found if what not in ("Running", "Succeeded")]
+
+
+def cluster_table(
+    pods: list[dict[str, Any]], answers: dict[str, Any], wanted: list[str] | None = None
+) -> dict[str, Any]:
+    """The table, the problems and the verdict."""
+    status = Status({}, {})
+    rows = sorted(row(pod) for pod in pods)
+    ready = {one[1] for one in rows if one[2] == "Running"}
+    status.problems += [f"No pod of component {name} is ready." for name in wanted or () if name not in ready]
+    # A task's pod that failed is kept to be looked at; its DAG run tells.
+    kept = [pod for pod in pods if not (row(pod)[1] == "task" and (pod.get("status") or {}).get("phase") in ENDED)]
+    status.problems += pods_told(kept)
+    for name, told in (answers.get("health") or {}).get("components", {}).items():
+        if told.get("status") not in ("healthy", None):
+            status.problems.append(f"{name} is {told['status']}: {told['reason']}")
+    for claim in answers.get("claims") or ():
+        name, phase = claim["metadata"]["name"], claim["status"].get("phase")
+        size = (claim["status"].get("capacity") or claim["spec"]["resources"]["requests"])["storage"]
+        status.lines.append(f"volume {name}: {phase}, {size}, {claim['spec'].get('storageClassName') or 'no class'}")
+        if phase != "Bound":
+            status.problems.append(f"Volume {name} is {phase}.")
+    served = ((answers.get("dags") or {}).get("stat") or {}).get("lnk_target", "")
+    status.lines.append(f"DAG release {served.rpartition('/')[2] or 'none'}")
+    look_at_metadata(status, answers.get("metadata") or {})
+    return {
+        "lines": [*aligned([HEAD, *rows]), "", *status.lines],
+        "problems": status.problems,
+        "verdict": "not healthy" if status.problems else "healthy",
+    }
+
+
+class FilterModule:
+    """Filters of playbooks/status.yml on Kubernetes."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"cluster_table": cluster_table, "pods_told": pods_told}

@@ -1,0 +1,127 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_found
+short_description: What preflight needs to know of a Kubernetes cluster
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Reads a cluster and one namespace of it, and changes nothing. The action of the same name then judges what was found
+    by the rules of step 2b.
+extends_documentation_fragment:
+  - windward.airflow.cluster
+options:
+  rights:
+    description: "What the user must be allowed to, C({resource.group: [verb, ...]}), in that namespace."
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: The same, since nothing is changed.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+"""
+
+EXAMPLES = r"""
+- name: Look
+  windward.airflow.cluster_found:
+    namespace: airflow
+    rights: {pods: [create, get], deployments.apps: [create]}
+"""
+
+RETURN = r"""
+found:
+  description:
+    - C(version) of Kubernetes, the phase of the C(namespace), C(denied) rights, C(storage_classes), the number of
+      C(nodes) that take pods, sizes of the C(claims) that are there, and C(quotas) with what is used of them.
+  type: dict
+  returned: success
+  sample: {}
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, ask, client, connection
+
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+
+
+def denied(api: Any, namespace: str, rights: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What the user may not, by resource; each verb is asked for by itself."""
+    found: dict[str, list[str]] = {}
+    for resource, verbs in rights.items():
+        name, _dot, group = resource.partition(".")
+        kind, _slash, part = name.partition("/")
+        for verb in verbs:
+            about = {"namespace": namespace, "verb": verb, "resource": kind, "group": group, "subresource": part}
+            review = {"spec": {"resourceAttributes": about}}
+            if not ask(api.create_self_subject_access_review, review).status.allowed:
+                found.setdefault(resource, []).append(verb)
+    return found
+
+
+def allowed(call: Any, *arguments: Any) -> list[Any]:
+    """A list of the whole cluster, which a user of one namespace may not see."""
+    try:
+        return list(ask(call, *arguments).items)
+    except ClusterError:
+        return []
+
+
+def look(module: AnsibleModule) -> dict[str, Any]:
+    way, namespace = connection(module), module.params["namespace"]
+    core, storage = client.CoreV1Api(way), client.StorageV1Api(way)
+    version = ask(client.VersionApi(way).get_code).git_version
+    try:
+        space = ask(core.read_namespace, namespace)
+        phase = space.status.phase
+    except NotThere:
+        phase = ""
+    except ClusterError:
+        phase = "unknown"
+    rights = dict(module.params["rights"])
+    if not phase:
+        rights["namespaces"] = ["create"]
+    classes = {one.metadata.name: one for one in allowed(storage.list_storage_class)}
+    nodes = [
+        one
+        for one in allowed(core.list_node)
+        if not one.spec.unschedulable
+        and not any(taint.effect in ("NoSchedule", "NoExecute") for taint in one.spec.taints or ())
+    ]
+    claims = allowed(core.list_namespaced_persistent_volume_claim, namespace) if phase else []
+    quotas = allowed(core.list_namespaced_resource_quota, namespace) if phase else []
+    return {
+        "version": version.removeprefix("v"),
+        "namespace": phase,
+        "denied": denied(client.AuthorizationV1Api(way), namespace, rights),
+        "storage_classes": {
+            name: (one.metadata.annotations or {}).get(DEFAULT_CLASS) == "true" for name, one in classes.items()
+        },
+        "nodes": len(nodes),
+        "claims": {one.metadata.name: one.spec.resources.requests["storage"] for one in claims},
+        "quotas": {one.metadata.name: {"hard": one.status.hard or {}, "used": one.status.used or {}} for one in quotas},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={**OPTIONS, "rights": {"type": "dict", "default": {}}}, supports_check_mode=True
+    )
+    try:
+        found = look(module)
+    except ClusterError as error:
+        module.fail_json(msg=f"The cluster can't be looked at: {error}")
+    module.exit_json(changed=False, found=found)
+
+
+if __name__ == "__main__":
+    main()

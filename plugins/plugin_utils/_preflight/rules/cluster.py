@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Private to this collection. Airflow in a cluster, as it is declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..deployment import Deployment, Finding, Host
+from ..registry import each_host, whole
+from ..types import near
+
+GROUP = "airflow_cluster"
+# What only a cluster reads.
+ONLY_THERE = (
+    "airflow_kubeconfig", "airflow_kube_context", "airflow_namespace", "airflow_chart_source", "airflow_chart_version",
+    "airflow_chart_digest", "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image",
+    "airflow_redis_image", "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
+    "airflow_node_port", "airflow_storage_class", "airflow_storage_access_mode", "airflow_volume_sizes",
+)  # fmt: skip
+# What an image has in it, and nobody adds to a running pod.
+IN_THE_IMAGE = ("airflow_requirements", "airflow_system_packages", "airflow_plugins", "airflow_pythonpath")
+NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+IMAGE = r"[a-z0-9][\w.:/-]*\w(@sha256:[0-9a-f]{64})?"
+QUANTITY = r"\d+(\.\d+)?(m|[kKMGT]i?)?"
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+CONTAINERS = (*COMPONENTS, "worker", "task", "log-groomer", "migrate", "postgresql", "redis")
+VOLUMES = ("postgresql", "redis", "logs", "dags")
+
+
+def here(host: Host) -> bool:
+    return host.name in host.deployment.members(GROUP)
+
+
+def _unknown(host: Host, variable: str, known: tuple[str, ...]) -> Iterator[Finding]:
+    for key in host[variable].keys() - set(known):
+        meant = near(str(key), known)
+        fix = f"did you mean {meant}?" if meant else f"known are {', '.join(known)}"
+        yield host.refuse(f"{variable}.{key}", f"is not known; {fix}", None)
+
+
+@whole
+def one_cluster(deployment: Deployment) -> Iterator[Finding]:
+    """One deployment is in one cluster, which is asked from one host."""
+    members = deployment.members(GROUP)
+    if len(members) > 1:
+        yield deployment.group(GROUP, f"has {', '.join(members)}: one deployment has one cluster, keep one host")
+
+
+@each_host
+def only_in_a_cluster(host: Host) -> Iterator[Finding]:
+    """What only a cluster reads is not given without one."""
+    if host.deployment.members(GROUP):
+        return
+    for variable, value in host.items(*ONLY_THERE):
+        if value != host.deployment.contract.defaults[variable]:
+            yield host.refuse(variable, f"only a cluster reads it, and group {GROUP} is empty: leave it out", None)
+
+
+@each_host
+def cluster_executor(host: Host) -> Iterator[Finding]:
+    """In a cluster tasks have pods, or workers."""
+    if here(host) and host["airflow_executor"] == "LocalExecutor":
+        yield host.refuse("airflow_executor", "is for one host: in a cluster, use KubernetesExecutor or CeleryExecutor")
+
+
+@each_host
+def cluster_namespace(host: Host) -> Iterator[Finding]:
+    """The namespace is one for Airflow."""
+    name = host["airflow_namespace"]
+    if name and not re.fullmatch(NAME, name):
+        yield host.refuse("airflow_namespace", "use 1 to 63 lower-case letters, digits and dashes, no dash at an end")
+    elif name == "default" or name.startswith("kube-"):
+        yield host.refuse("airflow_namespace", "is Kubernetes' own: give Airflow one of its own")
+
+
+@each_host
+def chart(host: Host) -> Iterator[Finding]:
+    """The chart has a place, a version and a digest."""
+    if not here(host):
+        return
+    source = host["airflow_chart_source"]
+    if not re.match(r"https?://[\w.-]|oci://[\w.-]|/", source):
+        yield host.refuse("airflow_chart_source", "must begin with https://, oci:// or be an absolute path")
+    if not re.fullmatch(r"\d+\.\d+\.\d+([-+][\w.-]+)?", host["airflow_chart_version"]):
+        yield host.refuse("airflow_chart_version", "must be a version of three numbers, as in 1.22.0")
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", host["airflow_chart_digest"]):
+        yield host.refuse("airflow_chart_digest", "must be sha256: and 64 hexadecimal digits, as sha256sum prints them")
+
+
+@each_host
+def cluster_images(host: Host) -> Iterator[Finding]:
+    """Images have names, and what users bring besides DAGs is in an image of their own."""
+    if not here(host):
+        return
+    for variable in ("airflow_image", "airflow_postgresql_image", "airflow_redis_image"):
+        if host[variable] and not re.fullmatch(IMAGE, host[variable]):
+            yield host.refuse(variable, "must be an image such as registry.example.org/name:tag")
+    for index, name in enumerate(host["airflow_image_pull_secrets"]):
+        if not re.fullmatch(NAME, name):
+            yield host.refuse(f"airflow_image_pull_secrets[{index}]", "is no name of a Secret", name)
+    for variable, value in host.items(*IN_THE_IMAGE):
+        if value:
+            problem = "can't be added to pods: build an image with it, and give that as airflow_image instead"
+            yield host.refuse(variable, problem, None)
+
+
+@each_host
+def cluster_ca(host: Host) -> Iterator[Finding]:
+    """Files of a host are not in a pod."""
+    for variable in ("airflow_database_ca_path", "airflow_ca_bundle"):
+        if here(host) and host[variable]:
+            yield host.refuse(variable, "is not brought into pods yet: use an image that trusts it")
+
+
+@each_host
+def replicas(host: Host) -> Iterator[Finding]:
+    """`airflow_replicas` are numbers of components."""
+    yield from _unknown(host, "airflow_replicas", COMPONENTS)
+    for component, number in host["airflow_replicas"].items():
+        least = 0 if component == "triggerer" else 1
+        if component in COMPONENTS and (type(number) is not int or not least <= number <= 100):
+            yield host.refuse(f"airflow_replicas.{component}", f"must be a number from {least} to 100", number)
+
+
+@each_host
+def worker_sets(host: Host) -> Iterator[Finding]:
+    """Sets of workers have names and queues, and one consumes the queue of tasks that name none."""
+    sets = host["airflow_worker_sets"]
+    if sets and host["airflow_executor"] != "CeleryExecutor":
+        yield host.refuse("airflow_worker_sets", "only CeleryExecutor has workers: leave them out, or use it", None)
+    names = [one["name"] for one in sets]
+    for index, one in enumerate(sets):
+        path = f"airflow_worker_sets[{index}]"
+        if not re.fullmatch(NAME, one["name"]) or len(one["name"]) > 20:
+            yield host.refuse(f"{path}.name", "use 1 to 20 lower-case letters, digits and dashes", one["name"])
+        if names.index(one["name"]) != index:
+            yield host.refuse(f"{path}.name", "another set has this name", one["name"])
+        if not 0 <= int(one.get("replicas", 1)) <= 100:
+            yield host.refuse(f"{path}.replicas", "must be from 0 to 100", one["replicas"])
+        for queue in one.get("queues", ["default"]):
+            if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", queue):
+                yield host.refuse(f"{path}.queues", "use letters, digits, dots, dashes and underscores", queue)
+    wanted = host.option("operators", "default_queue", "default")
+    if sets and not any(wanted in one.get("queues", ["default"]) for one in sets):
+        problem = f"no set consumes queue {wanted}, where tasks go that name none: add it to one"
+        yield host.refuse("airflow_worker_sets", problem, None)
+
+
+def _resources(value: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        yield "", "must be a dictionary with requests and limits"
+        return
+    for kind, amounts in value.items():
+        if kind not in ("requests", "limits") or not isinstance(amounts, Mapping):
+            yield f".{kind}", "must be requests or limits, each a dictionary"
+            continue
+        for name, amount in amounts.items():
+            if not re.fullmatch(QUANTITY, str(amount)):
+                yield f".{kind}.{name}", "must be a quantity of Kubernetes, as in 500m or 2Gi"
+
+
+@each_host
+def container_resources(host: Host) -> Iterator[Finding]:
+    """`airflow_container_resources` are as Kubernetes takes them."""
+    yield from _unknown(host, "airflow_container_resources", CONTAINERS)
+    for name, value in host["airflow_container_resources"].items():
+        for path, problem in _resources(value):
+            yield host.refuse(f"airflow_container_resources.{name}{path}", problem, None)
+
+
+@each_host
+def node_port(host: Host) -> Iterator[Finding]:
+    """`airflow_node_port` is one that Kubernetes gives."""
+    if host["airflow_node_port"] and not 30000 <= host["airflow_node_port"] <= 32767:
+        yield host.refuse("airflow_node_port", "must be from 30000 to 32767, or 0 for none")
+
+
+@each_host
+def volume_sizes(host: Host) -> Iterator[Finding]:
+    """`airflow_volume_sizes` are quantities."""
+    yield from _unknown(host, "airflow_volume_sizes", VOLUMES)
+    for volume, size in host["airflow_volume_sizes"].items():
+        if volume in VOLUMES and not re.fullmatch(r"[1-9]\d*[MGT]i?", str(size)):
+            yield host.refuse(f"airflow_volume_sizes.{volume}", "must be a size, as in 10Gi", size)

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the migration's Job runs: roles and databases of our server, the schema, the first accounts.
+
+Each part does only what is missing. What it answers goes to the pod's termination message, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+
+import psycopg2
+from psycopg2 import sql
+
+GIVEN = json.loads(os.environ["GIVEN"])
+ACCOUNTS = json.loads(os.environ["ACCOUNTS"])
+
+
+def libpq(url: str) -> str:
+    """SQLAlchemy's URL as libpq reads it."""
+    return url.replace("postgresql+psycopg2:", "postgresql:", 1)
+
+
+def databases() -> None:
+    """Roles with their passwords, and a database for each."""
+    connection = psycopg2.connect(libpq(os.environ["SERVER"]))
+    connection.autocommit = True
+    cursor = connection.cursor()
+    for one in GIVEN["databases"]:
+        role, name = sql.Identifier(one["user"]), sql.Identifier(one["name"])
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [one["user"]])
+        if not cursor.fetchone():
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+        cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(one["password"])))
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [one["name"]])
+        if not cursor.fetchone():
+            cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, role))
+        cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    connection.close()
+
+
+def rows(statement: str) -> list[str]:
+    """The first column of a query to the metadata database."""
+    url = libpq(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def migrate() -> list[str]:
+    """Bring the schema to the release's, unless a newer one has been here."""
+    from airflow.utils import db
+    from alembic.util import CommandError
+
+    script = db._get_script_object()
+
+    def known(head: str) -> bool:
+        try:
+            return script.get_revision(head) is not None
+        except CommandError:
+            return False
+
+    there = rows("SELECT tablename FROM pg_tables WHERE tablename = 'alembic_version'")
+    before = rows("SELECT version_num FROM alembic_version") if there else []
+    unknown = [head for head in before if not known(head)]
+    if unknown:
+        raise SystemExit(
+            f"The metadata database is at {', '.join(unknown)}, which this image does not know: a newer Airflow has "
+            "migrated it, and it can't go back. Deploy that version again, or restore a backup."
+        )
+    db.upgradedb()
+    return rows("SELECT version_num FROM alembic_version")
+
+
+def accounts() -> list[str]:
+    """The administrator and the collection's own account. One without a password can't log in with one."""
+    there = rows("SELECT username FROM ab_user")
+    missing = [one for one in ACCOUNTS if one["username"] not in there]
+    if missing:
+        from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+        with get_application_builder() as builder:
+            for one in missing:
+                name, role = one["username"], builder.sm.find_role(one["role"])
+                password = GIVEN["passwords"].get(name) or secrets.token_urlsafe(32)
+                if not builder.sm.add_user(name, name, "", one["email"], role, password):
+                    raise SystemExit(f"FAB refused to make {name}; is the e-mail address taken?")
+    return [one["username"] for one in missing]
+
+
+if GIVEN["databases"]:
+    databases()
+answer = {"heads": migrate(), "created": accounts()}
+with open("/dev/termination-log", "w", encoding="utf-8") as stream:
+    json.dump(answer, stream)

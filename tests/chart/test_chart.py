@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the official chart makes of our values, by helm itself, without a cluster."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.windward.airflow.plugins.module_utils import _chart_values as cv
+from chart_case import EXECUTORS, release
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
+CHART = Path(os.environ.get("AIRFLOW_CHART") or CACHE / "chart" / "airflow-1.22.0.tgz")
+SHA256 = "1f7d1dfe3d58e2c54899950aba907a43625a18c8b6fb3c54760c21592129a5b6"
+HELM = shutil.which("helm") or shutil.which("helm", path=str(CACHE / "kind-bed" / "bin"))
+SCHEMA = Path(__file__).parents[1] / "unit" / "data" / "chart-1.22.0-values.schema.json.gz"
+pytestmark = [
+    pytest.mark.skipif(not CHART.is_file(), reason=f"the chart can't be downloaded here: AIRFLOW_CHART or {CHART}"),
+    pytest.mark.skipif(not HELM, reason="needs helm: tests/kind-bed/bed.sh makes one"),
+]
+each_executor = pytest.mark.parametrize("executor", EXECUTORS)
+
+
+@functools.cache
+def rendered(executor: str, **differs: Any) -> list[dict[str, Any]]:
+    return render({"executor": executor, **differs})
+
+
+def render(differs: dict[str, Any]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [str(HELM), "template", "airflow", str(CHART), "--namespace", "airflow", "--values", "-"],
+        input=json.dumps(release(**differs).values), capture_output=True, text=True, check=False, timeout=120,
+    )
+    assert not done.returncode, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every pod that the objects make: their templates, and the file from which a task's pod is made."""
+    for one in objects:
+        if "template" in one.get("spec", {}):
+            yield f"{one['kind']} {one['metadata']['name']}", one["spec"]["template"]
+        if "pod_template_file.yaml" in one.get("data", {}):
+            yield "task", yaml.safe_load(one["data"]["pod_template_file.yaml"])
+
+
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+
+
+def test_the_chart_is_the_one_that_is_meant() -> None:
+    assert hashlib.sha256(CHART.read_bytes()).hexdigest() == SHA256
+    with tarfile.open(CHART) as archive:
+        own = archive.extractfile("airflow/values.schema.json")
+        assert own and gzip.decompress(SCHEMA.read_bytes()) == own.read(), "tests/unit/data has another schema"
+
+
+@pytest.mark.parametrize(
+    ("executor", "expected"),
+    [
+        ("KubernetesExecutor", {"task"}),
+        ("CeleryExecutor", {"Deployment airflow-worker", "Deployment airflow-worker-heavy"}),
+    ],
+)
+def test_what_runs(executor: str, expected: set[str]) -> None:
+    found = [name for name, _pod in pods(rendered(executor))]
+    assert len(found) == len(set(found))
+    assert set(found) == {f"Deployment airflow-{component}" for component in cv.SECTIONS} | expected
+
+
+@each_executor
+def test_what_is_made(executor: str) -> None:
+    """No Secret, no Role, no Job, no claim: those are ours."""
+    made = [(one["kind"], one["metadata"]["name"]) for one in rendered(executor)]
+    assert {kind for kind, _name in made} == {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
+    assert len(made) == len(set(made)), "helm would not make one twice"
+
+
+@each_executor
+def test_every_pod_passes_the_restricted_level(executor: str) -> None:
+    for name, pod in pods(rendered(executor)):
+        whole = pod["spec"]["securityContext"]
+        assert (whole["runAsNonRoot"], whole["seccompProfile"]) == (True, {"type": "RuntimeDefault"}), name
+        assert whole["runAsUser"] == 50000
+        kinds = {kind for volume in pod["spec"]["volumes"] for kind in volume if kind != "name"}
+        assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim"}, name
+        for container in containers(pod):
+            context = container["securityContext"]
+            assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (False, {"drop": ["ALL"]}), name
+
+
+@each_executor
+def test_every_container_says_what_it_needs(executor: str) -> None:
+    for name, pod in pods(rendered(executor)):
+        for container in containers(pod):
+            assert container["resources"].get("requests") and container["resources"].get("limits"), name
+
+
+@each_executor
+def test_each_pod_has_its_own_secret_alone(executor: str) -> None:
+    for name, pod in pods(rendered(executor)):
+        component = "worker" if name == "task" or "worker" in name else name.partition("airflow-")[2]
+        secrets = {
+            one["valueFrom"]["secretKeyRef"]["name"]
+            for container in containers(pod)
+            for one in container.get("env") or ()
+            if "valueFrom" in one
+        }
+        assert secrets == {f"airflow-{component}-environment"}, name
+        assert not any(container.get("envFrom") for container in containers(pod))
+        assert not pod["spec"].get("initContainers"), name
+
+
+@each_executor
+def test_who_has_a_token(executor: str) -> None:
+    objects = rendered(executor)
+    # Kubernetes gives a token where nothing is said.
+    found = [one for one in objects if one["kind"] == "ServiceAccount"]
+    accounts = {one["metadata"]["name"]: one.get("automountServiceAccountToken", True) for one in found}
+    tokens = set()
+    for name, pod in pods(objects):
+        account = pod["spec"]["serviceAccountName"]
+        assert account in accounts, name
+        if pod["spec"].get("automountServiceAccountToken", accounts[account]):
+            tokens.add(name)
+    assert accounts.keys() == {pod["spec"]["serviceAccountName"] for _name, pod in pods(objects)}
+    asks = {"Deployment airflow-api-server", "Deployment airflow-scheduler"}
+    assert tokens == (asks if executor == "KubernetesExecutor" else set())
+
+
+def settings(objects: list[dict[str, Any]]) -> str:
+    return next(one["data"]["airflow.cfg"] for one in objects if "airflow.cfg" in one.get("data", {}))
+
+
+def test_airflow_gets_its_own_templates() -> None:
+    """What looks like a template of helm's is Airflow's; an unescaped one would end the rendering."""
+    config = {"core": {"test": "{{ ti.dag_id }} {% if x %}"}}
+    assert "test = {{ ti.dag_id }} {% if x %}" in settings(render({"config": config}))
+
+
+def test_the_webserver_configuration_is_not_rendered() -> None:
+    objects = render({"webserver_config": "X = '{{ not.a.value }}'\n"})
+    texts = [one["data"]["webserver_config.py"] for one in objects if "webserver_config.py" in one.get("data", {})]
+    assert [text.strip() for text in texts] == ["X = '{{ not.a.value }}'"]
+
+
+@each_executor
+def test_logs_and_dags_are_on_the_claims(executor: str) -> None:
+    for name, pod in pods(rendered(executor)):
+        claims = {
+            volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["spec"]["volumes"]
+            if "persistentVolumeClaim" in volume
+        }
+        runs_dags = not name.endswith(("api-server", "scheduler"))
+        assert claims == {"logs": "airflow-logs", **({"dags": "airflow-dags"} if runs_dags else {})}, name
+        assert any(mount["mountPath"] == cv.LOGS for mount in containers(pod)[0]["volumeMounts"])
+
+
+def test_rendering_again_gives_the_same() -> None:
+    assert render({}) == render({})

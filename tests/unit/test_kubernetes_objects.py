@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The objects of Kubernetes that are ours: what they may, and that they hold no secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.windward.airflow.plugins.module_utils import _kubernetes_objects as ko
+from chart_case import DEPLOYMENT, EXECUTORS, SECRETS, release
+
+EVERYTHING = [
+    one
+    for here in (release(), release(executor="CeleryExecutor"))
+    for one in [*ko.data(here, SECRETS), *ko.support(here), ko.migration(here, SECRETS)]
+]
+PODS = {one["metadata"]["name"]: one["spec"]["template"] for one in EVERYTHING if "template" in one.get("spec", {})}
+
+
+def test_no_object_holds_a_secret() -> None:
+    assert "5ecret" not in json.dumps(EVERYTHING)
+    assert "Secret" not in {one["kind"] for one in EVERYTHING}
+
+
+def test_every_object_says_whose_it_is() -> None:
+    for one in EVERYTHING:
+        assert one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "windward.airflow"
+        assert one["metadata"]["namespace"] == "airflow"
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pods_pass_the_restricted_level(name: str) -> None:
+    spec = PODS[name]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    whole = spec["securityContext"]
+    assert whole["runAsNonRoot"] and whole["runAsUser"] and whole["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        context = container["securityContext"]
+        assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (False, {"drop": ["ALL"]})
+        assert container["resources"]["requests"] and container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_only_the_scheduler_may_make_pods(executor: str) -> None:
+    objects = ko.rights({**DEPLOYMENT, "executor": executor})
+    may = {
+        (one["metadata"]["name"], verb, resource)
+        for one in objects
+        if one["kind"] == "Role"
+        for rule in one["rules"]
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
+    assert bool(may) == (executor == "KubernetesExecutor")
+    assert {name for name, verb, _resource in may if verb not in ("get", "list")} <= {"airflow-scheduler"}
+    assert {resource for _name, _verb, resource in may} <= {"pods", "pods/log", "events"}
+    bound = {one["metadata"]["name"]: one["subjects"] for one in objects if one["kind"] == "RoleBinding"}
+    for name, subjects in bound.items():
+        assert subjects == [{"kind": "ServiceAccount", "name": name, "namespace": "airflow"}]
+
+
+def test_roles_are_for_the_accounts_of_the_chart() -> None:
+    names = {one["metadata"]["name"] for one in ko.rights(DEPLOYMENT)}
+    values = release().values
+    assert names == {values[section]["serviceAccount"]["name"] for section in ("scheduler", "apiServer")}
+
+
+@pytest.mark.parametrize(
+    ("differs", "same"),
+    [
+        ({}, True),
+        ({"config": {"core": {"parallelism": 8}}}, True),
+        ({"version": "3.3.3"}, False),
+        ({"image": "apache/airflow:3.3.2-1"}, False),
+        ({"executor": "CeleryExecutor"}, False),
+        ({"environment": {"MY": "x"}}, True),
+    ],
+)
+def test_a_migration_is_named_by_what_it_migrates_to(differs: dict[str, Any], same: bool) -> None:
+    first, other = ko.migration(release(), SECRETS), ko.migration(release(**differs), SECRETS)
+    assert (first["metadata"]["name"] == other["metadata"]["name"]) is same
+
+
+@pytest.mark.parametrize(
+    ("storage", "modes", "name"),
+    [
+        ({"class": "", "access_mode": "ReadWriteOnce"}, ["ReadWriteOnce"], None),
+        ({"class": "shared", "access_mode": "ReadWriteMany"}, ["ReadWriteMany"], "shared"),
+    ],
+)
+def test_claims_have_the_access_mode_of_their_class(storage: dict[str, str], modes: list[str], name: str) -> None:
+    spec = ko.claim({**DEPLOYMENT, "storage": storage}, "logs")["spec"]
+    assert (spec["accessModes"], spec.get("storageClassName")) == (modes, name)
+    # The database's volume is its own alone, whatever the class gives.
+    (template,) = ko.postgresql(release(storage=storage))[1]["spec"]["volumeClaimTemplates"]
+    assert template["spec"]["accessModes"] == ["ReadWriteOnce"]

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A row per refusal of what was found in a cluster."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster_found import amount, rights
+from preflight_case import CONTRACT, EXTERNAL, given
+
+GROUPS = {"airflow": ["c"], "airflow_cluster": ["c"]}
+FOUND: dict[str, Any] = {
+    "version": "1.33.13",
+    "namespace": "Active",
+    "denied": {},
+    "storage_classes": {"standard": True, "fast": False},
+    "nodes": 1,
+    "claims": {},
+    "quotas": {},
+}
+
+
+def found(changes: dict[str, Any], variables: dict[str, Any] | None = None) -> list[Finding]:
+    declared = {"airflow_executor": "KubernetesExecutor", **(variables or {})}
+    deployment, wrong = engine.deployment(CONTRACT, GROUPS, given(declared, GROUPS, {}))
+    assert not wrong
+    return engine.cluster_found(deployment.hosts["c"], {**copy.deepcopy(FOUND), **changes})
+
+
+def quota(hard: str, used: str = "0", resource: str = "pods") -> dict[str, Any]:
+    return {"quotas": {"team": {"hard": {resource: hard}, "used": {resource: used}}}}
+
+
+# (rule, what its line says, what was found, public variables)
+ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("kubernetes_version", "airflow_kubeconfig: is Kubernetes 1.29.4, and", {"version": "1.29.4"}, {}),
+    ("namespace_phase", "airflow_namespace: 'airflow' - is being removed", {"namespace": "Terminating"}, {}),
+    (
+        "missing_rights",
+        "airflow_kubeconfig: its user may not create, patch statefulsets.apps",
+        {"denied": {"statefulsets.apps": ["create", "patch"]}},
+        {},
+    ),
+    ("storage_class", "airflow_storage_class: 'slow' - there is no", {}, {"airflow_storage_class": "slow"}),
+    ("storage_class", "airflow_storage_class: must be given", {"storage_classes": {"fast": False}}, {}),
+    ("volumes_on_one_node", "logs and DAGs would be on one of 3 nodes", {"nodes": 3}, {}),
+    (
+        "volume_changed",
+        "airflow_volume_sizes.logs: '20Gi' - the volume airflow-logs has 10Gi",
+        {"claims": {"airflow-logs": "10Gi"}},
+        {"airflow_volume_sizes": {"logs": "20Gi"}},
+    ),
+    (
+        "volume_changed",
+        "the volume data-airflow-postgresql-0 has 8Gi",
+        {"claims": {"data-airflow-postgresql-0": "8Gi"}},
+        {"airflow_volume_sizes": {"postgresql": "4Gi"}},
+    ),
+    ("quota", "airflow_namespace: 'airflow' - quota team leaves 2 pods, and 6 are needed", quota("10", "8"), {}),
+    ("quota", "quota team leaves 4 count/pods, and 5 are needed", quota("4", resource="count/pods"), EXTERNAL),
+    ("quota", "leaves 7 pods, and 8 are needed", quota("7"), {"airflow_executor": "CeleryExecutor"}),
+]
+
+
+@pytest.mark.parametrize(("rule", "says", "changes", "variables"), ROWS)
+def test_a_refusal(rule: str, says: str, changes: dict[str, Any], variables: dict[str, Any]) -> None:
+    (finding,) = found(changes, variables)
+    assert (finding.rule, says in str(finding), finding.warning) == (rule, True, False), str(finding)
+
+
+def test_every_rule_speaks() -> None:
+    assert {rule.__name__ for rule in registry.CLUSTER_RULES} == {row[0] for row in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("changes", "variables"),
+    [
+        ({}, {}),
+        ({"namespace": ""}, {}),
+        ({"storage_classes": {}, "nodes": 0}, {}),  # a user of one namespace does not see them
+        ({"nodes": 3}, {"airflow_storage_access_mode": "ReadWriteMany"}),
+        ({"claims": {"airflow-logs": "1Gi"}}, {"airflow_volume_sizes": {"logs": "1024Mi"}}),
+        ({"claims": {"airflow-logs": "1Gi"}, **quota("6", "6")}, {}),  # it is there, and stays within it
+        (quota("6"), {}),
+    ],
+)
+def test_accepted(changes: dict[str, Any], variables: dict[str, Any]) -> None:
+    assert [str(finding) for finding in found(changes, variables)] == []
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"), [("10", 10), ("500m", 0.5), ("2k", 2000), ("1Ki", 1024), ("1.5Gi", 1.5 * 2**30)]
+)
+def test_quantities(quantity: str, number: float) -> None:
+    assert amount(quantity) == number
+
+
+def test_rights_of_roles_are_needed_where_pods_are_launched() -> None:
+    deployment, _wrong = engine.deployment(CONTRACT, GROUPS, given({"airflow_executor": "CeleryExecutor"}, GROUPS, {}))
+    assert "roles.rbac.authorization.k8s.io" not in rights(deployment.hosts["c"])
