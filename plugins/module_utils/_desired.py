@@ -104,6 +104,7 @@ def work(kind: Kind, elements: Iterable[Mapping[str, Any]], rows: Mapping[str, A
         else:
             steps.append(step(kind, name, element, wanted, rows.get(name), known))
             reason = _refused(kind, steps[-1], known)
+            known.warnings.update(_doubtful(kind, steps[-1]))
         seen.add(name)
         if reason:
             wrong.append(f"{kind.kind} {name}: {reason}")
@@ -167,6 +168,12 @@ def _refused(kind: Kind, one: Step, known: Fingerprints) -> str | None:
                 "that secret. Choose another update_secrets than on_create"
             )
     return kind.refuse(one.name, one.plan)
+
+
+def _doubtful(kind: Kind, one: Step) -> Iterator[str]:
+    for name in one.plan.fields if kind.masked else ():
+        if any(MASK in text for text in texts(one.wanted[name])):
+            yield f"{kind.kind} {one.name}: {name} holds {MASK}, as Airflow shows secrets. Was it copied from there?"
 
 
 def surplus(

@@ -15,13 +15,13 @@ MASK = "***"
 FEW = 50  # texts that are found sooner one after the other
 Path = tuple[Any, ...]
 # What every supported Airflow takes for the name of a secret, and what 3.2 and 3.3 do besides (its
-# `DEFAULT_SENSITIVE_FIELDS`, without those that others contain). tests/unit/test_masks.py compares them with Airflow's.
-_EVER = (
+# `DEFAULT_SENSITIVE_FIELDS`, without those that others contain). tests/matrix compares them with each version's.
+EVER = (
     "access_key|access_token|api_key|apikey|authorization|connection_string|passphrase|passwd|password|private_key|"
     "proxy|proxies|secret|service_account|token|keyfile_dict"
 )
-_SENSITIVE_EVER = re.compile(_EVER)
-_SENSITIVE = re.compile(f"{_EVER}|auth_header|bearer|dsn|service_key|webhook_url")
+_SENSITIVE_EVER = re.compile(EVER)
+_SENSITIVE = re.compile(f"{EVER}|auth_header|bearer|dsn|service_key|webhook_url")
 DEEPEST = 100  # levels of nesting: far more than anybody means, far less than Python walks through
 
 

@@ -54,6 +54,11 @@ class Module(AnsibleModule):
     def exit_json(self, **result: Any) -> None:
         super().exit_json(**without(result, self.hidden))
 
+    def refuse(self, msg: str) -> None:
+        """Fail with words of our own: Ansible would cut out of them every letter that a no_log option consists of."""
+        self.no_log_values.clear()
+        self.fail_json(msg=msg, invocation={})
+
     def _load_params(self) -> None:
         super()._load_params()
         self.given = dict(self.params)  # without what is wrong they are no more when that is told
@@ -82,9 +87,9 @@ def run(
     module.checked = True
     for name, value in module.params.items():
         if deep(value):
-            module.fail_json(msg=f"{name} {TooDeep()}")
+            module.refuse(f"{name} {TooDeep()}")
         if wrong := truth_for_number(name, value, module.argument_spec[name]):
-            module.fail_json(msg=f"{wrong} must be a number, not true or false")
+            module.refuse(f"{wrong} must be a number, not true or false")
         if reason := unsendable(value):
             module.fail_json(msg=f"{name} must not have {reason}")
         if name in ("timeout", "interval") and value is not None and not value >= 0:

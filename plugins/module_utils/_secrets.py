@@ -401,9 +401,9 @@ class Fingerprints:
                     else:
                         found.setdefault(name, _entry(row))
         for parts, entry in masked:  # each is one of those that are named nowhere else
-            name = next((one for one in names if one not in found and _fits(parts, one)), None)
-            if name is not None:
-                found[name] = entry
+            ours = next((one for one in names if one not in found and _fits(parts, one)), None)
+            if ours is not None:
+                found[ours] = entry
         return found
 
     def _write(self, entries: Mapping[str, Any], instead_of: list[str]) -> None:

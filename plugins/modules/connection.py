@@ -56,7 +56,8 @@ options:
   extra_mode:
     description:
       - V(replace) makes O(extra) all that there is. V(merge) leaves keys alone that are not given.
-      - Merging fails, before anything is written, where Airflow masks such a key without restoring it by itself.
+      - Merging fails, before anything is written, where Airflow masks such a key and may not restore it by itself, as
+        with C(dsn), which 3.1 does not take for a secret's.
     type: str
     choices: [replace, merge]
     default: replace
@@ -77,6 +78,8 @@ options:
     type: bool
     default: false
 notes:
+  - YAML reads C(0600) as the number 384 and C(no) as false before the module sees it, so put such a password or login
+    in quotes.
   - Works with Airflow 3.1.8, 3.2.2 and 3.3.2. Before 3.3.2 the audit log shows values that Airflow doesn't take for
     secrets by their names.
 seealso:

@@ -62,7 +62,8 @@ options:
       extra_mode:
         description:
           - V(replace) makes O(connections[].extra) all that there is. V(merge) leaves keys alone that are not given.
-          - Merging fails, before anything is written, where Airflow masks such a key without restoring it by itself.
+          - Merging fails, before anything is written, where Airflow masks such a key and may not restore it by itself,
+            as with C(dsn), which 3.1 does not take for a secret's.
         type: str
         choices: [replace, merge]
         default: replace
@@ -106,6 +107,8 @@ options:
           - By default as Airflow has it, when O(variables[].key) sounds secret.
           - Airflow itself goes by the key alone, so the key of a secret should have a word such as C(secret) in it.
             Before 3.3.2 it would log any other secret, so there it must.
+          - Words that C([core] sensitive_var_conn_names) adds on the server are not known to this module. The value of
+            a variable with such a key is kept out of results and diffs only with V(true).
         type: bool
       team_name:
         description: Name of the team that owns it, in an Airflow with teams. An empty text removes it.
@@ -161,6 +164,8 @@ options:
     type: int
     default: 10
 notes:
+  - YAML reads C(0600) as the number 384 and C(no) as false before a module sees it, so put such a password or login in
+    quotes.
   - Airflow answers a bulk request with status 200 even when parts of it failed. Each such part fails the task with its
     reason, and the result tells what was written.
   - Works with Airflow 3.1.8, 3.2.2 and 3.3.2. Before 3.3.2 connections and variables are written one by one, since the

@@ -46,6 +46,8 @@ options:
       - By default as Airflow has it, when O(key) sounds secret.
       - Airflow itself goes by the key alone, so the key of a secret should have a word such as C(secret) in it.
         Before 3.3.2 it would log any other secret, so there it must.
+      - Words that C([core] sensitive_var_conn_names) adds on the server are not known to this module. The value of a
+        variable with such a key is kept out of results and diffs only with V(true).
     type: bool
   state:
     description: Whether the variable is to exist.

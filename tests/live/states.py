@@ -55,7 +55,7 @@ EXTRAS = _some(
     plain=st.sampled_from(["a", "", 1, 0, True, False, None, 1.5, [], {}, [1, None, {"k": "v"}]]),
     mode=st.sampled_from(["no", "0600"]),
     token=SECRETS,
-    db_dsn=SECRETS,
+    crm_api_key=SECRETS,
     auth=st.fixed_dictionaries({"user": st.sampled_from(["u", "v"]), "password": SECRETS}),
 )
 FIELDS = {
@@ -189,7 +189,7 @@ def parts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, .
 
 def hidden(listing: str, name: str, path: tuple[Any, ...]) -> bool:
     """Whether Airflow masks it by its name."""
-    words = ("password", "token", "dsn")
+    words = ("password", "token", "api_key")
     if listing == "variables":
         return path == ("value",) and "token" in name
     return listing == "connections" and any(word in str(key) for key in path for word in words)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import random
 import time
@@ -53,7 +54,7 @@ WRONG: dict[str, list[Any]] = {
     "bool": ["maybe", {}, 7, ["wrong"]],
     "list": [{"a": 1}, 7, [None], [[]], [{"unknown": 1}], [""], ["wrong", "wrong"]],
     "dict": ["wrong", 7, ["wrong"], {"": None}, {"a\0": "b\0"}],
-    "raw": [{"a\0": "b\0"}, [None]],
+    "raw": [{"a\0": "b\0"}, [None], "[" * 1200, json.loads("[" * 150 + "]" * 150)],
 }
 ALL = {
     "null": None,
@@ -224,6 +225,7 @@ def test_bad_values(client: Client, run: Run, prefix: str, name: str) -> None:
 def test_bad_ways_to_reach_airflow(run: Run, prefix: str, option: str) -> None:
     """The same code in every module, so one that writes is enough."""
     fuzz = Fuzz(run, "pool")
-    for value in values(_module.CONNECTION[option]):
+    hosts = ["http://..", f"http://{'a' * 64}", "http://[::1"] if option == "api_url" else []
+    for value in [*values(_module.CONNECTION[option]), *hosts]:
         fuzz.twice(option, {"name": f"{prefix}a", "slots": 1, option: value})
     assert not fuzz.wrong, "\n".join(fuzz.wrong)

@@ -152,8 +152,9 @@ def test_waits_as_long_as_it_is_told(api: ScriptedApi, naps: list[float]) -> Non
     assert naps == [7]
 
 
-def test_does_not_wait_beyond_its_time(api: ScriptedApi, naps: list[float]) -> None:
-    api.expect("GET", POOL, 429, {"detail": "slowly"}, headers={"Retry-After": "61"})
+@pytest.mark.parametrize("told", ["61", "9" * 5000, "Wed, 21 Oct 2999 07:28:00 GMT"])
+def test_does_not_wait_beyond_its_time(api: ScriptedApi, naps: list[float], told: str) -> None:
+    api.expect("GET", POOL, 429, {"detail": "slowly"}, headers={"Retry-After": told})
     with pytest.raises(AirflowApiError, match="429: slowly"):
         client(api).get(POOL)
     assert naps == []
@@ -256,8 +257,23 @@ def test_pages_of_a_server_that_hands_out_fewer(api: ScriptedApi) -> None:
 
 def test_rows_that_vanish_while_paging_end_it(api: ScriptedApi) -> None:
     api.expect("GET", "/api/v2/jobs", 200, {"jobs": [{"id": 1}], "total_entries": 2})
-    api.expect("GET", "/api/v2/jobs", 200, {"jobs": [], "total_entries": 2})
+    api.expect("GET", "/api/v2/jobs", 200, {"jobs": [], "total_entries": 1})
     assert client(api).pages("/api/v2/jobs", "jobs") == [{"id": 1}]
+
+
+def test_an_empty_page_before_the_end_is_an_error(api: ScriptedApi) -> None:
+    api.expect("GET", "/api/v2/jobs", 200, {"jobs": [{"id": 1}], "total_entries": 2})
+    api.expect("GET", "/api/v2/jobs", 200, {"jobs": [], "total_entries": 2})
+    with pytest.raises(AirflowApiError, match="no more after 1 of 2 entries"):
+        client(api).pages("/api/v2/jobs", "jobs")
+
+
+def test_a_total_that_counts_more_than_the_rows(api: ScriptedApi) -> None:
+    """Before 3.3 an import error counts once for each DAG of its file."""
+    error = {"filename": "a.py", "bundle_name": "dags", "stack_trace": "x", "timestamp": "2026-11-22T05:00:00Z"}
+    for rows in ([error], []):
+        api.expect("GET", "/api/v2/importErrors", 200, {"import_errors": rows, "total_entries": 2})
+    assert client(api).pages("/api/v2/importErrors", "import_errors") == [error]
 
 
 def test_something_else_than_a_listing(api: ScriptedApi) -> None:
@@ -376,11 +392,20 @@ def test_a_prefix_of_the_path(api: ScriptedApi) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "airflow", "ftp://host", "http://", "http://user:pw@host", "http://host/?a=1", "http://host:port"]
-)
+    "url",
+    ["", "airflow", "ftp://host", "http://", "http://user:pw@host", "http://host/?a=1", "http://host:port", "http://..",
+     f"http://{'a' * 64}.example.org", "http://[::1"],
+)  # fmt: skip
 def test_refuses_what_is_no_url(url: str) -> None:
     with pytest.raises(AirflowApiError, match="api_url must"):
         Client(url, token="t")
+
+
+@pytest.mark.parametrize("proxy", ["http://me:pw@host:bad", "http://[::1", "http://..:3128", "http://", "a" * 64])
+def test_a_proxy_that_is_none(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(AirflowApiError, match=r"^The proxy that the environment names for http:// is no URL of a"):
+        Client("http://airflow.example.org", token="t", retry_timeout=0).get(POOL)
 
 
 def test_http_proxy_from_the_environment(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,6 +229,91 @@ def test_merging_keeps_what_airflow_restores_and_refuses_the_rest(api: ScriptedA
     assert "masks extra.region" in run("connection", **merge)["msg"]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"password": "***", "extra": '{"zone": 0, "dsn": "***"}'},  # 3.1.8 hides it by its value alone
+        {"password": "plain", "extra": '{"zone": 0, "token": "***"}'},  # [core] hide_sensitive_var_conn_fields = False
+    ],
+)
+def test_no_mask_goes_where_airflow_would_store_it(api: ScriptedApi, run: Run, row: dict[str, Any]) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**ROW, **row})
+    result = run("connection", connection_id="pg", extra={"zone": 1}, extra_mode="merge")
+    assert "would store the mask if it were merged" in result["msg"]
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**ROW, **row})
+    declared = {**dict.fromkeys(json.loads(row["extra"]), SECRET), "zone": 1}
+    result = run("connection", connection_id="pg", extra=declared, update_secrets="on_create")
+    assert "would not restore it" in result["msg"]
+
+
+def test_on_create_leaves_an_extra_alone_that_stays(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**ROW, "extra": '{"dsn": "***"}'})
+    api.expect("GET", "/api/v2/version", 200, VERSION).expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
+    assert run("connection", connection_id="pg", host="x", extra={"dsn": SECRET}, update_secrets="on_create")["changed"]
+    (entity,) = api.requests[2].body["actions"][0]["entities"]
+    assert entity == {"connection_id": "pg", "conn_type": "postgres", "host": "x"}
+
+
+def test_on_create_sends_what_is_proved_to_be_there(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**ROW, "extra": '{"dsn": "***", "zone": 0}'})
+    api.expect("GET", FINGERPRINTS, 200, kept(pg=entry({"extra": {"dsn": SECRET, "zone": 0}})))
+    api.expect("GET", LOG, 200, log())
+    extra = {"dsn": SECRET, "zone": 1}
+    assert run("connection", True, connection_id="pg", extra=extra, update_secrets="on_create", fingerprint_key=KEY)[
+        "changed"
+    ]
+
+
+def test_on_create_spares_a_secret_in_a_list(api: ScriptedApi, run: Run) -> None:
+    extra = {"hosts": [{"name": "a", "password": SECRET}], "x": 2}
+    assert "choose update_secrets" in run("connection", connection_id="pg", extra=extra)["msg"]
+    row = {**ROW, "extra": json.dumps({"hosts": [{"name": "a", "password": "***"}], "x": 1})}
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, row)
+    api.expect("GET", "/api/v2/version", 200, VERSION).expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
+    assert run("connection", connection_id="pg", extra=extra, update_secrets="on_create")["changed"]
+    (entity,) = api.requests[2].body["actions"][0]["entities"]
+    assert json.loads(entity["extra"]) == {"hosts": [{"name": "a", "password": "***"}], "x": 2}
+
+
+@pytest.mark.parametrize(("policy", "changed"), [({}, True), ({"update_secrets": "on_create"}, False)])
+def test_a_password_where_none_is_declared(api: ScriptedApi, run: Run, policy: Any, changed: bool) -> None:
+    """Airflow shows null where there is none, so the mask tells that there is one."""
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**ROW, "extra": None})
+    declared = {"connection_id": "pg", "conn_type": "postgres", "host": "db", "password": ""}
+    assert run("connection", True, **declared, **policy)["changed"] is changed
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "option"),
+    [
+        ("connection", {"connection_id": "c", "conn_type": "http", "port": True}, "port"),
+        ("pool", {"name": "p", "slots": True}, "slots"),
+        ("resources", {"connections": [{"connection_id": "c", "port": True}]}, "connections.port"),
+        ("resources", {"pools": [{"name": "p", "slots": 1}, {"name": "q", "slots": False}]}, "pools.slots"),
+    ],
+)
+def test_a_truth_value_is_no_number(run: Run, name: str, options: dict[str, Any], option: str) -> None:
+    assert run(name, **options)["msg"] == f"{option} must be a number, not true or false"
+
+
+@pytest.mark.parametrize("value", ["[" * 1200, json.loads("[" * 200 + "]" * 200)])
+def test_what_is_nested_too_deeply(run: Run, value: Any) -> None:
+    assert "value is nested in more than 100 levels" in run("variable", key="deep", value=value)["msg"]
+
+
+def test_a_mask_inside_a_value_is_warned_of(api: ScriptedApi, run: Run, warned: list[str]) -> None:
+    api.expect("GET", f"{VARIABLES}/v", 404, NOT_FOUND)
+    assert run("variable", True, key="v", value="prefix-***-suffix")["changed"]
+    assert warned == ["variable v: value holds ***, as Airflow shows secrets. Was it copied from there?"]
+
+
+def test_a_secret_s_description_needs_no_key(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{VARIABLES}/a_token", 200, {"key": "a_token", "value": "***", "description": None})
+    api.expect("GET", "/api/v2/version", 200, VERSION).expect("PATCH", VARIABLES, 200, done(update=["a_token"]))
+    assert run("variable", key="a_token", description="whose it is")["changed"]
+    assert api.requests[2].body["actions"][0]["update_mask"] == ["description", "team_name"]
+
+
 def test_a_value_from_a_file_goes_untouched(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "query.sql"
     path.write_text("select '{{ ds }}'\r\n", encoding="utf-8", newline="")

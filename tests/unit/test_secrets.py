@@ -273,3 +273,79 @@ def test_numbers_that_a_float_takes_for_the_same(old: str, new: str) -> None:
     assert same(server, "a key of an operator", shown, content(old))
     assert not same(server, "a key of an operator", shown, content(new))
     assert not same(server, "a key of an operator", shown, content(f"[{new}]"))
+
+
+# -- the audit log masks names too -------------------------------------------------------------------------------------
+
+
+class Logging(Server):
+    """Has an audit log, in which it masks what it knows for a secret."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[dict[str, Any]] = []
+
+    def pages(self, path: str, _key: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.rows if path == VARIABLES else [row for row in self.log if int(row["when"]) > int(query["after"])]
+
+    def get(self, _path: str, _query: dict[str, Any]) -> dict[str, Any]:
+        return {"event_logs": self.log[::-1]}
+
+    def logged(self, kind: str, **extra: Any) -> None:
+        number = len(self.log) + 1
+        text = json.dumps(extra).replace("postgres", "***")
+        self.log.append({"event_log_id": number, "when": f"{number}", "owner": "x", "event": kind, "extra": text})
+
+    def known(self, *asked: str) -> Fingerprints:
+        known = Fingerprints(self, "connection", "a key of an operator", "on_change")  # type: ignore[arg-type]
+        known.asked = {*asked}
+        return known
+
+    def write(self, *names: str, one_by_one: bool = False) -> None:
+        mark = f"windward-write-{len(self.log)}"
+        self.logged("bulk_connections", actions=[{"entities": [mark, *(() if one_by_one else names)]}])
+        for name in names if one_by_one else ():
+            self.logged("patch_connection", connection_id=name)
+        written = {mark: {name: {"password": "p"} for name in names}}
+        self.known(*names).record(written, set(), one_by_one)
+
+    def sees(self, *names: str) -> list[bool]:
+        """In a run of each one's own; what was verified is kept with its moment."""
+        seen = []
+        for name in names:
+            known = self.known(name)
+            seen.append(known.same(name, ("password",), "***", "p"))
+            if not seen[-1]:
+                self.write(name)
+        return seen
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_two_objects_whose_names_are_masked_are_no_edits_of_each_other(one_by_one: bool) -> None:
+    server, names = Logging(), ("postgres_dwh", "eu_dwh", "postgres", "a_postgres_b", "b_postgres_b")
+    for name in names:
+        server.write(name, one_by_one=one_by_one)
+    assert server.sees(*names) == [True] * 5
+    server.write("postgres_dwh", one_by_one=one_by_one)  # it changed
+    assert server.sees(*names) == [True] * 5
+
+
+def test_what_was_verified_meanwhile_is_still_known_as_what_it_wrote() -> None:
+    server = Logging()
+    server.write("a_postgres")
+    server.write("b_postgres")
+    server.write("c")
+    known = server.known("b_postgres", "c")
+    assert known.same("b_postgres", ("password",), "***", "p")
+    known.record({"mark": {"c": {"password": "q"}}}, set())
+    assert known._read()[0]["b_postgres"]["event"] == 3
+    assert server.known("a_postgres").same("a_postgres", ("password",), "***", "p")
+
+
+def test_an_edit_under_a_masked_name_is_one_of_all_that_it_fits() -> None:
+    server = Logging()
+    server.write("postgres_dwh", "eu_dwh", "postgres_crm")
+    server.logged("patch_connection", connection_id="postgres_dwh")
+    known = server.known("postgres_dwh", "eu_dwh", "postgres_crm")
+    verdicts = [known.same(name, ("password",), "***", "p") for name in ("postgres_dwh", "eu_dwh", "postgres_crm")]
+    assert verdicts == [False, False, True]
