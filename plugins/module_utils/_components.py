@@ -53,6 +53,12 @@ def runs_tasks(component: str, executor: str) -> bool:
     return component == ("scheduler" if executor == "LocalExecutor" else "worker")
 
 
+def serves_logs(component: str, components: dict[str, Any], executor: str) -> bool:
+    """Tell whether a component has a log server, which binds every address and answers whom our firewall lets in."""
+    ports = components[component]["ports"] + (components["worker"]["ports"] if runs_tasks(component, executor) else [])
+    return any(section == "logging" for section, _option, _default in ports)
+
+
 def remote_log_variable(config: Settings) -> str:
     """Return the name of the variable that is the connection to the store of remote logs, or nothing."""
     section = config.get("logging")
@@ -293,6 +299,7 @@ def plan(
             "component": name,
             "command": command(name, components, deployment),
             "runs_dags": runs_dags(name, components, deployment["executor"]),
+            "fence": deployment["fence"] if serves_logs(name, components, deployment["executor"]) else "",
             **account(name, components, deployment),
             **{key: deployment[key] for key in ("install_dir", "config_dir", "state_dir", "log_dir", "drain_timeout")},
         }

@@ -15,10 +15,14 @@ description:
   - Nothing is remembered between tasks, so a play that was killed after it wrote a unit is completed by the next one.
   - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it.
     Units that do not run yet are all started at once.
-  - A component that runs tasks ends when they have ended, or when the time-out of its unit is over. So a restart takes
-    as long; the module then warns how long it took, and names the tasks that ran when it began.
+  - Celery's worker that is to be restarted is drained before, as M(windward.airflow.worker_drain) does it. If tasks
+    still run when its time is over, the module fails and names them, and nothing is restarted. A worker that can't be
+    asked is restarted nevertheless, with a warning.
+  - Any other component that runs tasks ends when they have ended, or when the time-out of its unit is over. So a
+    restart takes as long; the module then warns how long it took, and names the tasks that ran when it began.
   - The components' own journal is restarted when it is older than its configuration.
-  - Ends when each component that was restarted shows a heartbeat that is newer than its restart.
+  - Ends when each component that was restarted shows a heartbeat that is newer than its restart. The worker must
+    consume.
 options:
   units:
     description: The units in the order of their restart, each named C(airflow-<component>.service).
@@ -31,9 +35,9 @@ options:
         type: str
         required: true
       digest:
-        description: The digest that it should run with.
+        description: The digest that it should run with. Empty means that it is left as it is, and waited for.
         type: str
-        required: true
+        default: ""
       job:
         description: Airflow's type of the component's job, whose heartbeat is waited for. Empty means none.
         type: str
@@ -41,9 +45,33 @@ options:
       page:
         description:
           - Path below O(host_url) that answers when the component is healthy. Empty means none.
-          - A component with neither job nor page must live on for five seconds.
+          - A component with neither job nor page is Celery's worker.
         type: str
         default: ""
+  consumer:
+    description: How the worker is drained and asked, as M(windward.airflow.worker_drain) is told.
+    type: dict
+    suboptions:
+      release:
+        description: Directory of the release whose interpreter is used.
+        type: path
+        required: true
+      config_dir:
+        description: Directory of the configuration, in which C(environment/) holds a file per component.
+        type: path
+        default: /etc/airflow
+      user:
+        description: Unix user that runs the release's code.
+        type: str
+        required: true
+      worker:
+        description: Celery's name of the worker.
+        type: str
+        required: true
+      timeout:
+        description: Seconds that its tasks may take.
+        type: float
+        default: 3600.0
   absent:
     description: Components that this host does not run (any more). Their units are stopped and removed.
     type: list
@@ -71,6 +99,9 @@ options:
     type: int
     default: 180
 attributes:
+  action:
+    support: full
+    description: Its half on the controller drains the worker and says how far it has come.
   check_mode:
     support: full
     description: Says which units would be restarted.
@@ -119,6 +150,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import _release
 from ..module_utils._client import AirflowApiError, Client
 
 Unit = dict[str, str]
@@ -148,10 +180,16 @@ def restarts(states: dict[str, dict[str, str]], unit: Unit) -> int:
 
 
 DEATHS = 3  # that are borne in a start: a database may still be on its way up
-LIFE = 5  # seconds that a component lives on which nothing can be asked about
 MOMENT = 10  # seconds in which a component without tasks stops
 JOURNAL = "systemd-journald@airflow.service"
 JOURNAL_CONFIG = "/etc/systemd/journald@airflow.conf"
+CONSUMES = """
+import json, sys
+from airflow.providers.celery.executors.celery_executor import app
+name = json.load(sys.stdin)
+queues = (app.control.inspect(destination=[name], timeout=3).active_queues() or {}).get(name)
+json.dump(bool(queues), open(int(sys.argv[1]), "w"))
+"""
 
 
 class Units:
@@ -201,9 +239,14 @@ class Units:
         if took > MOMENT:
             self.drained.update({unit["component"]: round(took, 1) for unit in units})
 
-    def is_active(self, unit: Unit) -> bool:
-        name = unit_name(unit["component"])
-        return self.states([name])[name]["ActiveState"] == "active"
+    def consumes(self) -> bool:
+        """Tell whether Celery's worker answers and consumes. That it runs says little: it may die in a moment."""
+        asked = self.module.params["consumer"]
+        variables = _release.environment(asked["config_dir"], "worker")
+        if _release.run(CONSUMES, asked["release"], asked["user"], variables, asked["worker"], timeout=60):
+            return True
+        self.error = "{} does not consume".format(asked["worker"])
+        return False
 
     def running_tasks(self) -> list[str]:
         """Return the tasks that run now, or nothing when the API can't tell."""
@@ -213,6 +256,17 @@ class Units:
             return []
         return ["{dag_id}.{task_id}".format(**row) for row in found["task_instances"]]
 
+    def watch(self, units: list[Unit]) -> None:
+        """Wait for units that others started, when the host did or later."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        with open("/proc/uptime", encoding="ascii") as stream:
+            boot = now - datetime.timedelta(seconds=float(stream.read().split()[0]))
+        states = self.states([unit_name(unit["component"]) for unit in units])
+        for unit in units:
+            self.started[unit["component"]] = boot
+            self.deaths[unit["component"]] = restarts(states, unit)
+        self.wait(units)
+
     def healthy(self, unit: Unit) -> bool:
         """Tell whether the component shows a sign of life that is newer than its restart."""
         started = self.started[unit["component"]]
@@ -221,13 +275,12 @@ class Units:
                 self.own.open(unit["page"])
                 return True
             if not unit["job"]:
-                lived = datetime.datetime.now(datetime.timezone.utc) - started
-                return lived.total_seconds() > LIFE and self.is_active(unit)
+                return self.consumes()
             jobs = self.client.get("/api/v2/jobs", {
                 "job_type": unit["job"], "hostname": self.module.params["hostname"], "job_state": "running",
                 "start_date_gte": started.isoformat(), "limit": 1})
             return jobs["total_entries"] > 0
-        except AirflowApiError as error:
+        except (AirflowApiError, _release.ReleaseError, FileNotFoundError) as error:
             self.error = str(error)
             return False
 
@@ -292,13 +345,16 @@ def running_digest(component: str) -> str:
 def main() -> None:
     unit = {
         "component": {"type": "str", "required": True},
-        "digest": {"type": "str", "required": True},
+        "digest": {"type": "str", "default": ""},
         "job": {"type": "str", "default": ""},
         "page": {"type": "str", "default": ""},
     }
+    consumer = {**_release.OPTIONS, "worker": {"type": "str", "required": True},
+                "timeout": {"type": "float", "default": 3600.0}}
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "list", "elements": "dict", "default": [], "options": unit},
+            "consumer": {"type": "dict", "options": consumer},
             "absent": {"type": "list", "elements": "str", "default": []},
             "drain": {"type": "bool", "default": True},
             "hostname": {"type": "str"},
@@ -310,14 +366,18 @@ def main() -> None:
         required_by={"api_token": ("api_url", "hostname")},
         supports_check_mode=True,
     )
-    units, removed = module.params["units"], remove(module)
+    units = module.params["units"]
+    if not module.params["consumer"] and any(not wanted["job"] and not wanted["page"] for wanted in units):
+        module.fail_json(msg="A component with neither job nor page is asked by Celery: consumer is required.")
+    removed = remove(module)
     if not units:
         module.exit_json(changed=bool(removed), restarted=[], removed=removed, seconds={}, drained={})
     host = Units(module)
     states = host.states([unit_name(wanted["component"]) for wanted in units])
     running = {wanted["component"]: running_digest(wanted["component"])
                if states[unit_name(wanted["component"])]["ActiveState"] == "active" else "" for wanted in units}
-    stale = [wanted for wanted in units if running[wanted["component"]] != wanted["digest"]]
+    stale = [wanted for wanted in units if wanted["digest"] not in ("", running[wanted["component"]])]
+    watched = [wanted for wanted in units if not wanted["digest"]]
     disabled = [name for name, state in states.items() if state["UnitFileState"] != "enabled"]
     names = [wanted["component"] for wanted in stale]
     journal = host.journal_is_stale()
@@ -344,6 +404,8 @@ def main() -> None:
     for wanted in old:
         host.restart([wanted])
         host.wait([wanted])
+    if watched:
+        host.watch(watched)
     if host.drained:
         module.warn(drained_warning(host.drained, tasks))
     module.exit_json(seconds=host.seconds, drained=host.drained, **result)

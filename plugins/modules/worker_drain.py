@@ -133,7 +133,7 @@ def settled(module: AnsibleModule, deadline: float) -> str:
         _code, out, _err = module.run_command(["systemctl", "show", "--property=ActiveState,Job", UNIT])
         shown = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
         state = shown.get("ActiveState", "inactive")
-        if "Job" in shown and state not in BETWEEN:
+        if shown.get("Job", "") not in ("", "0") and state not in BETWEEN:
             state = "activating"  # a restart passes through `inactive`
         if state not in BETWEEN or time.monotonic() >= deadline:
             return state

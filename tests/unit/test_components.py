@@ -73,6 +73,7 @@ def deployment(**changes: Any) -> dict[str, Any]:
         "state_dir": "/var/lib/airflow",
         "log_dir": "/var/log/airflow",
         "drain_timeout": 3600,
+        "fence": "a_table",
         "users": {
             "control": {"name": "airflow", "home": "/var/lib/airflow/control"},
             "dag": {"name": "airflow-dag", "home": "/var/lib/airflow/dag"},
@@ -256,6 +257,21 @@ def test_only_environment_files_hold_secrets() -> None:
             assert entry["mode"] == "0600"
         else:
             assert not [value for value in (*SECRETS.values(), "BROKERPASS", "p%40ss") if value in entry["content"]]
+
+
+@pytest.mark.parametrize(
+    ("executor", "serving"),
+    [("LocalExecutor", {"scheduler", "triggerer"}), ("CeleryExecutor", {"worker", "triggerer"})],
+)
+def test_a_log_server_does_not_start_without_its_fence(executor: str, serving: set[str]) -> None:
+    """And a restart of the fence does not restart it, which Requires= would do."""
+    files = plan([*ALL, *(["worker"] if executor == "CeleryExecutor" else [])], executor=executor)["files"]
+    units = {Path(entry["path"]).stem.removeprefix("airflow-"): entry["content"]
+             for entry in files if entry["path"].endswith(".service")}
+    check = "ExecStartPre=+/usr/sbin/nft list table inet a_table\n"
+    assert {name for name, text in units.items() if check in text} == serving
+    assert {name for name, text in units.items() if text.count("airflow-firewall.service") == 2} == serving
+    assert "\nRequires=" not in "".join(units.values())
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this computer has no systemd-analyze")

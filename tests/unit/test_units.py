@@ -4,9 +4,14 @@
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.windward.airflow.plugins.action import units as action
+from ansible_collections.windward.airflow.plugins.action import worker_drain as action_drain
 from ansible_collections.windward.airflow.plugins.modules import units
 
 UNIT = {"component": "api-server", "digest": "d", "job": "", "page": ""}
@@ -50,3 +55,81 @@ def test_deaths_before_the_restart_do_not_count(monkeypatch: pytest.MonkeyPatch)
 def test_what_dies_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Failed, match="api-server died 4 times after its start"):
         waited(monkeypatch, [7, 8, 9, 10, 11], [False] * 9)
+
+
+CONSUMER = {"release": "/r", "config_dir": "/c", "user": "u", "worker": "celery@w", "timeout": 30}
+WORKER = {"component": "worker", "digest": "new", "job": "", "page": ""}
+
+
+def test_a_worker_is_healthy_when_it_consumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may live for a while and die again and again without consuming anything."""
+    host = units.Units(Module([7, 7, 8, 9, 10, 11]))
+    monkeypatch.setattr(host.module, "params", {**Module.params, "consumer": CONSUMER})
+    monkeypatch.setattr(units.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(units._release, "environment", lambda *_arguments: {})
+    monkeypatch.setattr(units._release, "run", lambda *_arguments, **_more: False)
+    worker = {**WORKER, "component": "api-server"}  # of which systemctl tells here
+    host.restart([worker])
+    host.started["api-server"] -= datetime.timedelta(seconds=60)
+    with pytest.raises(Failed, match="died 4 times after its start"):
+        host.wait([worker])
+    monkeypatch.setattr(units._release, "run", lambda *_arguments, **_more: True)
+    host.wait([worker])
+    assert host.seconds["api-server"] >= 60
+
+
+def test_what_others_started_is_waited_for_since_the_host_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = units.Units(Module([2]))
+    healthy = [False, True]
+    monkeypatch.setattr(host, "healthy", lambda _unit: healthy.pop(0))
+    monkeypatch.setattr(units.time, "sleep", lambda _seconds: None)
+    host.watch([UNIT])
+    assert not healthy
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    assert abs(host.seconds["api-server"] - up) < 30
+
+
+class Played:
+    """The modules on the host: what they are told, and what they say of the drain, one after the other."""
+
+    def __init__(self, *drains: dict[str, Any]) -> None:
+        self.drains, self.told = list(drains), []
+
+    def __call__(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.told.append((name, arguments))
+        return dict(self.drains.pop(0)) if name == "worker_drain" else {"changed": False}
+
+
+def restarted(played: Played, *wanted: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
+    said: list[str] = []
+    arguments = {"units": list(wanted), "consumer": CONSUMER}
+    result = action.drain_and_restart(played, arguments, said.append)
+    return result, [name for name, _arguments in played.told]
+
+
+RUNS = {"failed": True, "changed": True, "running": ["sales.load r1"], "msg": "sales.load r1 still runs."}
+
+
+def test_a_worker_is_drained_before_it_restarts() -> None:
+    played = Played(RUNS, {"changed": False, "running": []})
+    result, told = restarted(played, UNIT, WORKER)
+    assert told == ["worker_drain", "worker_drain", "units"] and result["changed"] and not result.get("failed")
+    assert played.told[0][1]["digest"] == "new"
+
+
+def test_tasks_that_outlast_the_drain_are_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 0.0, 31.0])
+    monkeypatch.setattr(action_drain, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    result, told = restarted(Played(RUNS), WORKER)
+    assert told == ["worker_drain"] and result["failed"] and "sales.load r1" in result["msg"]
+
+
+def test_a_worker_that_cannot_be_asked_is_restarted() -> None:
+    result, told = restarted(Played({"failed": True, "msg": "does not answer"}), WORKER)
+    assert told == ["worker_drain", "units"] and not result.get("failed")
+    assert "does not answer" in result["warnings"][0]
+
+
+@pytest.mark.parametrize("wanted", [[UNIT], [{**WORKER, "digest": ""}], []])
+def test_what_does_not_restart_is_not_drained(wanted: list[dict[str, str]]) -> None:
+    assert restarted(Played(), *wanted)[1] == ["units"]

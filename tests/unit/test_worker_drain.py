@@ -82,7 +82,7 @@ class Module:
     def run_command(self, argv: list[str]) -> tuple[int, str, str]:
         assert argv == ["systemctl", "show", "--property=ActiveState,Job", "airflow-worker.service"]
         state, *job = (self.states.pop(0) if len(self.states) > 1 else self.states[0]).split()
-        return 0, f"ActiveState={state}\n" + "".join(f"Job={number}\n" for number in job), ""
+        return 0, f"ActiveState={state}\nJob={''.join(job)}\n", ""
 
     def exit_json(self, **result: Any) -> None:
         raise Ended({**result, "failed": False})

@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the playbooks must have in common."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+ROOT = Path(__file__).parents[2]
+PATHS = {"airflow_config_dir": "/etc/air+flow", "airflow_install_dir": "/opt/airflow",
+         "airflow_state_dir": "/var/lib/airflow", "airflow_log_dir": "/var/log/airflow"}
+
+
+def roles(playbook: str, tasks_from: str, hosts: str = "") -> list[str]:
+    """Return the roles of which a playbook imports these tasks, in its order."""
+    plays: list[dict[str, Any]] = yaml.safe_load((ROOT / "playbooks" / playbook).read_text())
+    tasks = [task for play in plays if hosts in play.get("hosts", "") for task in play.get("tasks", ())]
+    found = [task.get("ansible.builtin.import_role", {}) for task in tasks]
+    return [role["name"].rpartition(".")[2] for role in found if role.get("tasks_from") == tasks_from]
+
+
+def test_a_host_that_leaves_loses_everything_but_databases() -> None:
+    """Databases don't leave: such a host is refused."""
+    assert set(roles("scale.yml", "absent", "airflow_removed")) == set(roles("cleanup.yml", "absent")) - {"postgresql"}
+    assert roles("scale.yml", "leaving") == ["systemd"]
+
+
+def test_a_rebooted_host_is_waited_for_itself() -> None:
+    plays = yaml.safe_load((ROOT / "playbooks/reboot.yml").read_text())
+    names = [task.get("ansible.builtin.import_role", {}).get("tasks_from") or next(iter(task.keys() - {"name"}))
+             for task in plays[0]["tasks"]]
+    assert plays[0]["serial"] == 1 and names.index("back") == names.index("ansible.builtin.reboot") + 1
+
+
+@pytest.mark.parametrize("other", [None, *PATHS])
+def test_a_unit_from_other_directories_is_known(other: str | None) -> None:
+    """The directories of a host that leaves are those that its units name."""
+    given = {**PATHS, **({other: "/srv/airflow"} if other else {})}
+    template = (ROOT / "roles/systemd/templates/component.service.j2").read_text()
+    unit = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True).from_string(
+        template).render(component="worker", name="n", home="/h", digest="d", command="c", runs_dags=True, fence="t",
+                         drain_timeout=1, **{name.removeprefix("airflow_"): path for name, path in PATHS.items()})
+    tasks = yaml.safe_load((ROOT / "roles/systemd/tasks/leaving.yml").read_text())
+    pattern = next(task["ansible.builtin.find"]["contains"] for task in tasks
+                   if "contains" in task.get("ansible.builtin.find", {}))
+    environment = Environment(undefined=StrictUndefined)
+    environment.filters["regex_escape"] = re.escape
+    found = re.search(environment.from_string(pattern).render(given), unit)
+    assert bool(found) == (other is None)
