@@ -174,9 +174,13 @@ class Release:
         }
 
     def probes(self, name: str) -> dict[str, Any]:
-        """Patient ones, for a machine that has much to do; the chart's own load all of Airflow each time."""
-        patient = {"periodSeconds": 20, "timeoutSeconds": 20, "failureThreshold": 10}
-        starting = {"periodSeconds": 2, "timeoutSeconds": 20, "failureThreshold": 150}
+        """Patient ones; the chart's own load all of Airflow each time.
+
+        On a machine that has too much to do, a component that is killed and starts anew makes things worse. One that
+        can't start ends by itself.
+        """
+        patient = {"periodSeconds": 30, "timeoutSeconds": 20, "failureThreshold": 10}
+        starting = {"periodSeconds": 2, "timeoutSeconds": 20, "failureThreshold": 450}
         job = self.components[name]["job"]
         ask = {"command": ["python", "-m", "windward_airflow.alive", job]} if job else {}
         if name == "api-server":
@@ -184,7 +188,7 @@ class Release:
             return {"livenessProbe": patient, "startupProbe": starting, "readinessProbe": ready}
         if name == "scheduler":
             return {"livenessProbe": {**patient, **ask}, "startupProbe": {**starting, **ask}}
-        return {"livenessProbe": {"initialDelaySeconds": 60, **patient, **ask}}
+        return {"livenessProbe": {"initialDelaySeconds": 300, **patient, **ask}}
 
     def workers(self) -> dict[str, Any]:
         """Celery's workers, a set for each that is declared, or the pods of the KubernetesExecutor's tasks."""

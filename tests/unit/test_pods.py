@@ -94,7 +94,7 @@ def test_what_no_patience_cures_is_said_at_once(
 def test_a_missing_right_is_named(cluster: ClusterApi, tmp_path: Path, right: str) -> None:
     serve(cluster)
     cluster.forbidden.add(right)
-    with client(cluster, tmp_path, retry_timeout=30) as session, pytest.raises(AirflowApiError) as told:
+    with client(cluster, tmp_path, retry_timeout=900) as session, pytest.raises(AirflowApiError) as told:
         session.get(POOL)
     assert f"Kubernetes refuses in namespace airflow: {right} is forbidden" in str(told.value)
     assert not told.value.uncertain
