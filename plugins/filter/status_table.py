@@ -10,17 +10,20 @@ version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
   - Joins what was read from the hosts with what Airflow says of itself.
-positional: _input, answers, addresses, components
+positional: _input, answers, addresses, components, groups
 options:
   _input:
-    description: Results of M(windward.airflow.component_info) by host. A host that could not be read has none.
+    description:
+      - Results of M(windward.airflow.component_info) by host. That of a host that could not be read has no
+        C(components), that of a host that was not asked is empty.
     type: dict
     required: true
   answers:
     description:
-      - What the operator host was told. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
-        M(windward.airflow.metadata_info), C(workers) that of M(windward.airflow.worker_info), if there are workers,
-        C(proxy) that of M(windward.airflow.health_info) through the proxy, if there is one.
+      - What else was told. C(health) are results of M(windward.airflow.health_info) by host, each of its own
+        api-server, C(metadata) is that of M(windward.airflow.metadata_info), C(workers) that of
+        M(windward.airflow.worker_info), if there are workers, C(proxy) that of M(windward.airflow.health_info) through
+        the proxy, if there is one.
     type: dict
     required: true
   addresses:
@@ -28,7 +31,11 @@ options:
     type: dict
     required: true
   components:
-    description: The component data of role C(airflow).
+    description: The data of components and services of role C(airflow).
+    type: dict
+    required: true
+  groups:
+    description: Ansible's C(groups), which tell what a host that could not be read should run.
     type: dict
     required: true
   min_free_mb:
@@ -40,7 +47,7 @@ options:
 EXAMPLES = r"""
 - name: Show
   ansible.builtin.debug:
-    msg: "{{ (hosts | windward.airflow.status_table(answers, addresses, components)).lines }}"
+    msg: "{{ (hosts | windward.airflow.status_table(answers, addresses, components, groups)).lines }}"
 """
 
 RETURN = r"""
@@ -66,47 +73,85 @@ class Status:
 
     components: dict[str, Any]
     addresses: dict[str, str]
+    groups: dict[str, list[str]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    ill: dict[str, int] = field(default_factory=dict)  # problems by component
+    ill: list[set[str]] = field(default_factory=list)  # the components of each problem that other hosts may bear
     well: set[str] = field(default_factory=set)  # components that work on some host
 
-    def component(self, host: str, name: str, found: dict[str, Any], age: float | None, known: bool) -> None:
-        """Judge a component of a host; ``known`` says that Airflow could be asked for its heartbeat."""
+    def component(
+        self, host: str, name: str, found: dict[str, Any], age: float | None = None, known: bool = False,
+        reason: str | None = None,
+    ) -> None:
+        """Judge a component of a host: ``known`` says that its heartbeat could be asked for, ``reason`` what its page
+        lacks."""
         heartbeat = "" if age is None else f"{age:.0f} s ago"
         self.rows.append((host, name, found["state"], found["since"], str(found["restarts"]), heartbeat))
         if found["state"] != "active":
             # Of a unit that is absent, or was not started yet, systemd knows no time.
             since = f" since {found['since']}" if found["since"] else ""
-            self.problem(name, f"{host}: {name} is {found['state']}{since}.")
+            self.problem(f"{host}: {name} is {found['state']}{since}.", name)
+        elif reason:
+            self.problem(f"{host}: {name} runs, but is not healthy: {reason}", name)
         elif known and (age is None or age > SILENT):
             last = "never gave a sign of life" if age is None else f"gave its last sign of life {age:.0f} s ago"
-            self.problem(name, f"{host}: {name} runs, but {last}.")
+            self.problem(f"{host}: {name} runs, but {last}.", name)
         else:
             self.well.add(name)
 
-    def problem(self, component: str, sentence: str) -> None:
+    def problem(self, sentence: str, *components: str) -> None:
         self.problems.append(sentence)
-        self.ill[component] = self.ill.get(component, 0) + 1
+        self.ill.append(set(components))
+
+    def wanted(self, host: str) -> list[str]:
+        """What a host should run."""
+        return [name for name, one in self.components.items() if host in self.groups.get(one["group"], [])]
 
     def verdict(self) -> str:
-        borne = sum(count for name, count in self.ill.items() if name in self.well)
+        borne = sum(bool(names) and names <= self.well for names in self.ill)
         return "healthy" if not self.problems else "degraded" if borne == len(self.problems) else "not healthy"
 
 
-def look_at_hosts(status: Status, hosts: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Add a row per component of each host."""
+def look_at_hosts(status: Status, hosts: dict[str, Any], metadata: dict[str, Any], health: dict[str, Any]) -> None:
+    """Add a row per component and service of each host."""
     ages = {(job["type"], job["hostname"]): job["age"] for job in metadata.get("jobs", [])}
     for host, looked in sorted(hosts.items()):
         if not looked or "components" not in looked:
-            status.problems.append(f"{host}: it could not be read.")
-            status.rows.append((host, "", "unreachable", "", "", ""))
+            names = status.wanted(host)
+            if looked:
+                status.problem(f"{host}: it could not be read, so nobody knows of its {', '.join(names)}.", *names)
+            state = "unreachable" if looked else "not asked"
+            status.rows += [(host, name, state, "", "", "") for name in names or [""]]
             continue
+        pages = health.get(host, {}).get("components", {})
         for name, found in looked["components"].items():
             job = status.components.get(name, {}).get("job", "")
             age = ages.get((job, status.addresses.get(host, host)))
-            status.component(host, name, found, age, bool(job and "jobs" in metadata))
+            # Of its page, only what it says of itself: the rest is of all hosts.
+            reason = pages.get(name, {}).get("reason") if name == "api-server" else None
+            status.component(host, name, found, age, bool(job and "jobs" in metadata), reason)
+        for name, found in looked.get("services", {}).items():
+            status.component(host, name, found)
+
+
+def look_at_health(status: Status, health: dict[str, Any]) -> None:
+    """Add what Airflow says of all hosts: each api-server that answers would say the same."""
+    answers = [told.get("components", {}) for _host, told in sorted(health.items())]
+    answered = [one for one in answers if one.get("api-server", {}).get("status") == "healthy"]
+    for name, told in (answered[0] if answered else {}).items():
+        if told.get("status") not in ("healthy", None):
+            status.problems.append(f"{name} is {told['status']}: {told['reason']}")
+
+
+def look_at_pairs(status: Status) -> None:
+    """Name what has one host only, by host: what it does nobody else can."""
+    alone: dict[str, list[str]] = {}
+    for name, one in status.components.items():
+        members = status.groups.get(one["group"], [])
+        if len(members) == 1:
+            alone.setdefault(members[0], []).append(name)
+    status.lines += [f"not doubled: {', '.join(names)} on {host}" for host, names in sorted(alone.items())]
 
 
 def aligned(rows: list[Row]) -> list[str]:
@@ -120,14 +165,18 @@ def look_at_disks(status: Status, hosts: dict[str, Any], min_free_mb: int) -> No
     for host, looked in sorted(hosts.items()):
         if not looked or "components" not in looked:
             continue
-        dags = looked["dags_release"] or "none"
-        status.lines.append(f"{host}: release {looked['release'] or 'none'}, DAG release {dags}")
+        if looked["components"]:
+            dags = looked["dags_release"] or "none"
+            status.lines.append(f"{host}: release {looked['release'] or 'none'}, DAG release {dags}")
         if not looked["release"] and looked["components"]:
-            status.problems.append(f"{host}: there is no release.")
+            status.problem(f"{host}: there is no release.", *looked["components"])
         for path, free in sorted(looked["free_mb"].items()):
             status.lines.append(f"{host}: {path} has {free} MB free")
             if free < min_free_mb:
                 status.problems.append(f"{host}: {path} has only {free} MB free.")
+        if looked.get("memory_mb"):
+            memory = looked["memory_mb"]
+            status.lines.append(f"{host}: {memory['available']} of {memory['total']} MB of memory are available")
         if looked["secrets_age_days"] is not None:
             status.lines.append(f"{host}: secrets are {looked['secrets_age_days']} days old")
 
@@ -146,8 +195,21 @@ def look_at_metadata(status: Status, metadata: dict[str, Any]) -> None:
         f"pool {pool['name']}: {pool['used']} of {'any number of' if pool['slots'] < 0 else pool['slots']} slots in use"
         for pool in metadata.get("pools", [])
     ]
+    status.lines += pooler_lines(metadata.get("pooler") or {})
     status.lines.append(f"import errors: {len(errors)}")
     status.problems += [f"Import error in {error['filename']}: {error['message']}" for error in errors]
+
+
+def pooler_lines(told: dict[str, Any]) -> list[str]:
+    """What PgBouncer says of its pools: a wait is the first sign that one is too small."""
+    if told.get("reason"):
+        return [f"PgBouncer could not be asked: {told['reason']}"]
+    return [
+        f"PgBouncer, database {pool['database']}: {pool['used']} of {pool['size']} connections to PostgreSQL in use, "
+        f"{pool['clients']} clients work, {pool['waiting']} wait"
+        + (f", the longest for {pool['longest_wait']} s" if pool["waiting"] else "")
+        for pool in told.get("pools", [])
+    ]
 
 
 def look_at_workers(status: Status, hosts: dict[str, Any], told: dict[str, Any]) -> None:
@@ -158,10 +220,10 @@ def look_at_workers(status: Status, hosts: dict[str, Any], told: dict[str, Any])
     for host in sorted(host for host, looked in hosts.items() if "worker" in (looked or {}).get("components", {})):
         worker = told["workers"].get(f"celery@{status.addresses.get(host, host)}")
         if worker is None:
-            status.problem("worker", f"{host}: the worker does not answer Celery.")
+            status.problem(f"{host}: the worker does not answer Celery.", "worker")
             continue
         if not worker["queues"]:
-            status.problem("worker", f"{host}: the worker is drained; the next run of site.yml lets it work again.")
+            status.problem(f"{host}: the worker is drained; the next run of site.yml lets it work again.", "worker")
         status.lines.append(
             f"{host}: consumes {', '.join(worker['queues']) or 'nothing'}; {worker['active']} of "
             f"{worker['concurrency']} tasks run, {worker['reserved']} more are reserved"
@@ -178,15 +240,14 @@ def status_table(
     answers: dict[str, Any],
     addresses: dict[str, str],
     components: dict[str, Any],
+    groups: dict[str, list[str]],
     min_free_mb: int = 1024,
 ) -> dict[str, Any]:
     """Return the table, the problems and the verdict."""
-    status = Status(components, addresses)
-    metadata = answers.get("metadata") or {}
-    look_at_hosts(status, hosts, metadata)
-    for name, told in (answers.get("health") or {}).get("components", {}).items():
-        if told.get("status") not in ("healthy", None):
-            status.problems.append(f"{name} is {told['status']}: {told['reason']}")
+    status = Status(components, addresses, groups)
+    metadata, health = answers.get("metadata") or {}, answers.get("health") or {}
+    look_at_hosts(status, hosts, metadata, health)
+    look_at_health(status, health)
     unproxied = (answers.get("proxy") or {}).get("components", {}).get("api-server", {}).get("reason")
     if unproxied:
         status.problems.append(f"The proxy does not lead to a healthy api-server: {unproxied}")
@@ -194,6 +255,7 @@ def status_table(
     look_at_metadata(status, metadata)
     if "workers" in answers:
         look_at_workers(status, hosts, answers["workers"] or {})
+    look_at_pairs(status)
     return {
         "lines": [*aligned([HEAD, *status.rows]), "", *status.lines],
         "problems": status.problems,

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component_info
-short_description: What systemd and the journal say about the components of a host
+short_description: What systemd and the journal say about the components and services of a host
 version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
   - Reads state, start time and restarts of each unit, its last words, the release that the link C(current) points to,
-    the free space of the directories and the ages of the deployment's keys.
+    the free space of the directories, the memory that is available and the ages of the deployment's keys.
   - Needs nothing to work but systemd, so it tells about broken deployments too.
 options:
   components:
@@ -19,6 +19,10 @@ options:
     type: list
     elements: str
     required: true
+  services:
+    description: What else this host should run, and how the name of its unit begins.
+    type: dict
+    default: {}
   install_dir:
     description: Directory of the releases.
     type: path
@@ -77,6 +81,10 @@ components:
       description: Its last words.
       type: list
       elements: str
+services:
+  description: The services by name, each with C(state), C(since) and C(restarts) as for components.
+  type: dict
+  returned: always
 release:
   description: Name of the release, or empty.
   type: str
@@ -93,11 +101,17 @@ free_mb:
   description: Free space in MB (2**20 bytes) by directory, of those that exist.
   type: dict
   returned: always
+memory_mb:
+  description: The memory of the host, C(total) and C(available), in MB.
+  type: dict
+  returned: always
+  sample: {total: 1967, available: 1204}
 """
 
 import os
 import shutil
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -116,10 +130,33 @@ def link(path: str) -> str:
     return os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
 
 
+def units(module: AnsibleModule, pattern: str) -> dict[str, Any]:
+    """Return what systemd says of the unit of that name or pattern, the one that runs if there are several."""
+    _code, out, _err = module.run_command(
+        ["systemctl", "show", "--property=LoadState,ActiveState,StateChangeTimestamp,NRestarts", pattern])
+    shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in out.split("\n\n")]
+    found = [
+        {
+            "state": one.get("ActiveState", "unknown") if one.get("LoadState") == "loaded" else "absent",
+            "since": one.get("StateChangeTimestamp", ""),
+            "restarts": int(one.get("NRestarts") or 0),
+        }
+        for one in shown
+    ]
+    return next((one for one in found if one["state"] == "active"), found[0])
+
+
+def memory() -> dict[str, int]:
+    lines = dict(line.split(":", 1) for line in text("/proc/meminfo").splitlines())
+    kinds = {"total": "MemTotal", "available": "MemAvailable"}
+    return {kind: int(lines[name].split()[0]) >> 10 for kind, name in kinds.items()}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "components": {"type": "list", "elements": "str", "required": True},
+            "services": {"type": "dict", "default": {}},
             "install_dir": {"type": "path", "default": "/opt/airflow"},
             "dags": {"type": "path", "default": "/var/lib/airflow/dags/current"},
             "store": {"type": "path", "default": "/etc/airflow/secrets.json"},
@@ -131,23 +168,20 @@ def main() -> None:
     components = {}
     for name in module.params["components"]:
         unit = f"airflow-{name}.service"
-        _code, out, _err = module.run_command(
-            ["systemctl", "show", "--property=LoadState,ActiveState,StateChangeTimestamp,NRestarts", unit])
-        shown = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
         _code, said, _err = module.run_command(
             ["journalctl", "--namespace=airflow", "--unit", unit, "--lines", str(module.params["lines"]), "--no-pager",
              "--quiet", "--output=cat"])
         components[name] = {
-            "state": shown.get("ActiveState", "unknown") if shown.get("LoadState") == "loaded" else "absent",
-            "since": shown.get("StateChangeTimestamp", ""),
+            **units(module, unit),
             "digest": text(os.path.join("/run/airflow", name + ".digest")),
-            "restarts": int(shown.get("NRestarts") or 0),
             "journal": said.splitlines(),
         }
     store = module.params["store"]
     module.exit_json(
         changed=False,
         components=components,
+        services={name: units(module, unit + "*") for name, unit in module.params["services"].items()},
+        memory_mb=memory(),
         release=link(os.path.join(module.params["install_dir"], "current")),
         dags_release=link(module.params["dags"]),
         secrets_age_days=int((time.time() - os.stat(store).st_mtime) // 86400) if os.path.exists(store) else None,

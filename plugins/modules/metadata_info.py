@@ -17,6 +17,25 @@ description:
     PostgreSQL.
 extends_documentation_fragment:
   - windward.airflow.release
+options:
+  pooler:
+    description:
+      - The PgBouncer before PostgreSQL, which is asked about its pools.
+      - That it can't be asked is an answer too.
+    type: dict
+    suboptions:
+      host:
+        description: Its host.
+        type: str
+        required: true
+      port:
+        description: Its port.
+        type: int
+        required: true
+      sslmode:
+        description: How it is connected to, in libpq's words.
+        type: str
+        default: prefer
 attributes:
   check_mode:
     support: full
@@ -99,9 +118,17 @@ pools:
       type: int
   sample:
     - {name: default_pool, slots: 128, used: 4}
+pooler:
+  description: PgBouncer's pools, or C(reason), why it could not be asked.
+  type: dict
+  returned: when the database answered and O(pooler) is given
+  sample:
+    pools:
+      - {database: airflow, size: 20, used: 2, clients: 2, waiting: 0, longest_wait: 0}
 """
 
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -117,6 +144,48 @@ SELECT pool, slots, (SELECT coalesce(sum(pool_slots), 0)::int FROM task_instance
                      WHERE task_instance.pool = slot_pool.pool AND state IN ('queued', 'running'))
 FROM slot_pool ORDER BY pool"""
 
+# Its console knows no transactions, so no BEGIN may be sent. The user and the password are those of the database.
+POOLER = """
+import json, os, sys
+import psycopg2
+from psycopg2.extras import RealDictCursor
+request = json.load(sys.stdin)
+url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg2:", "postgresql:", 1)
+connection = psycopg2.connect(url, dbname="pgbouncer", sslrootcert="", connect_timeout=5, **request)
+connection.autocommit = True
+with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+    found = []
+    for name in ("DATABASES", "POOLS"):
+        cursor.execute("SHOW " + name)
+        found.append([dict(row) for row in cursor.fetchall()])
+json.dump(found, open(int(sys.argv[1]), "w"))
+"""
+
+
+def usage(databases: list[dict[str, Any]], pools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry for each database but PgBouncer's own. Who was refused there has left a pool of no size."""
+    sums = {"used": "sv_active", "clients": "cl_active", "waiting": "cl_waiting"}
+    found = []
+    for database in databases:
+        here = [pool for pool in pools if pool["database"] == database["name"]]
+        if database["name"] != "pgbouncer":
+            found.append({
+                "database": database["name"], "size": database["pool_size"],
+                **{name: sum(pool[column] for pool in here) for name, column in sums.items()},
+                "longest_wait": max((pool["maxwait"] for pool in here), default=0),
+            })
+    return found
+
+
+def ask_pooler(
+    pooler: dict[str, Any], release: str | None, user: str | None, variables: dict[str, str]
+) -> dict[str, Any]:
+    """Return what PgBouncer says of its pools, or why it says nothing."""
+    try:
+        return {"pools": usage(*_release.run(POOLER, release, user, variables, pooler, timeout=60))}
+    except _release.ReleaseError as error:
+        return {"reason": sentence(str(error))}
+
 
 def sentence(said: str) -> str:
     """Return the line that names the error, which libpq goes on to explain in further lines."""
@@ -126,7 +195,14 @@ def sentence(said: str) -> str:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=_release.OPTIONS,
+        argument_spec={
+            **_release.OPTIONS,
+            "pooler": {"type": "dict", "options": {
+                "host": {"type": "str", "required": True},
+                "port": {"type": "int", "required": True},
+                "sslmode": {"type": "str", "default": "prefer"},
+            }},
+        },
         supports_check_mode=True,
     )
     release, user = module.params["release"] and os.path.realpath(module.params["release"]), module.params["user"]
@@ -135,6 +211,8 @@ def main() -> None:
         wanted, found = _release.wanted_heads(release), _release.heads(release, user, variables)
         errors, jobs, pools = ([_release.query(sql, [], release, user, variables) for sql in (ERRORS, JOBS, POOLS)]
                                if found else ([], [], []))
+        pooler = module.params["pooler"]
+        more = {"pooler": ask_pooler(pooler, release, user, variables)} if pooler else {}
     except (_release.ReleaseError, FileNotFoundError, KeyError) as error:
         module.exit_json(changed=False, available=False, reason=sentence(str(error)))
     module.exit_json(
@@ -142,7 +220,7 @@ def main() -> None:
         import_errors=[{"bundle": bundle, "filename": filename, "message": (text or "").strip().split("\n")[-1]}
                        for bundle, filename, text in errors],
         jobs=[{"type": kind, "hostname": hostname, "age": round(age, 1)} for kind, hostname, age in jobs],
-        pools=[{"name": name, "slots": slots, "used": used} for name, slots, used in pools])
+        pools=[{"name": name, "slots": slots, "used": used} for name, slots, used in pools], **more)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ CONTROL, WORKERS, DATA = ("vms-control1", "vms-control2"), ("vms-worker1", "vms-
 PROXY = "vms-proxy"
 
 
+def test_check_mode_changes_nothing_on_what_is_deployed(vms: Deployment) -> None:
+    assert deploy(vms, "--check").changed == []
+
+
 def test_a_worker_has_no_metadata_and_no_keys(vms: Deployment) -> None:
     for host in WORKERS:
         vms.shell("systemctl is-active airflow-worker", host)

@@ -13,6 +13,7 @@ from ansible_collections.windward.airflow.plugins.filter.agreed_secrets import a
 from ansible_collections.windward.airflow.plugins.filter.deployed import deployed
 from ansible_collections.windward.airflow.plugins.filter.secret_readers import secret_readers
 from ansible_collections.windward.airflow.plugins.filter.status_table import status_table
+from ansible_collections.windward.airflow.plugins.modules.metadata_info import usage
 
 
 def test_addresses() -> None:
@@ -66,7 +67,12 @@ def test_what_is_deployed_leaves_out_what_changes_by_itself() -> None:
     assert deployed(looked) == ["r", "d", "a=1", "b=2"]
 
 
-COMPONENTS = {"scheduler": {"job": "SchedulerJob"}, "worker": {"job": ""}, "api-server": {"job": ""}}
+COMPONENTS = {
+    "scheduler": {"job": "SchedulerJob", "group": "airflow_scheduler"},
+    "worker": {"job": "", "group": "airflow_worker"},
+    "api-server": {"job": "", "group": "airflow_api_server"},
+    "redis": {"group": "airflow_redis"},
+}
 ADDRESSES = {"h": "10.0.0.1", "i": "10.0.0.2"}
 METADATA: dict[str, Any] = {"available": True, "heads": {}, "wanted_heads": {}, "import_errors": []}
 
@@ -85,7 +91,7 @@ def looked(**components: str) -> dict[str, Any]:
 
 
 def status(hosts: dict[str, Any], **answers: Any) -> dict[str, Any]:
-    return status_table(hosts, {"metadata": METADATA, **answers}, ADDRESSES, COMPONENTS)
+    return status_table(hosts, {"metadata": METADATA, **answers}, ADDRESSES, COMPONENTS, answers.pop("groups", {}))
 
 
 def test_status_names_a_time_only_where_systemd_knows_one() -> None:
@@ -101,7 +107,68 @@ def test_status_is_degraded_when_another_host_does_the_work() -> None:
     assert status({"h": both, "i": both})["verdict"] == "healthy"
     assert status({"h": both, "i": one})["verdict"] == "degraded"
     assert status({"h": one, "i": one})["verdict"] == "not healthy"
-    assert status({"h": both, "i": {}})["verdict"] == "not healthy", "nobody knows what is there"
+    assert status({"h": one, "i": one})["verdict"] == "not healthy"
+
+
+def test_status_is_degraded_when_one_of_two_cannot_be_read() -> None:
+    away = {"unreachable": True, "msg": "no route"}
+    pair = {"airflow_scheduler": ["h", "i"], "airflow_api_server": ["h", "i"]}
+    both, one = looked(scheduler="active", api_server="active"), looked(scheduler="failed", api_server="active")
+    told = status({"h": both, "i": away}, groups=pair)
+    assert told["problems"] == ["i: it could not be read, so nobody knows of its scheduler, api-server."]
+    assert told["verdict"] == "degraded" and "i     api-server  unreachable" in told["lines"]
+    assert status({"h": one, "i": away}, groups=pair)["verdict"] == "not healthy", "no scheduler is known to work"
+    alone = {**pair, "airflow_worker": ["i"]}
+    assert status({"h": both, "i": away}, groups=alone)["verdict"] == "not healthy", "the only worker"
+    assert status({"h": both, "i": away})["verdict"] == "not healthy", "nobody knows what should be there"
+
+
+def test_status_of_some_hosts_leaves_the_others_out() -> None:
+    pair = {"airflow_scheduler": ["h", "i"]}
+    told = status({"h": looked(scheduler="active"), "i": {}}, groups=pair)
+    assert told["verdict"] == "healthy" and "i     scheduler  not asked" in told["lines"]
+
+
+def test_status_knows_each_api_server_by_its_own_page() -> None:
+    both = looked(api_server="active")
+    ill = {"components": {"api-server": {"status": "unhealthy", "reason": "status 503"}}}
+    well: dict[str, Any] = {"components": {"api-server": {"status": "healthy", "reason": None}}}
+    told = status({"h": both, "i": both}, health={"h": ill, "i": well})
+    assert told["problems"] == ["h: api-server runs, but is not healthy: status 503"] and told["verdict"] == "degraded"
+    assert status({"h": both, "i": both}, health={"h": ill, "i": ill})["verdict"] == "not healthy"
+    assert status({"h": both, "i": both}, health={"h": well, "i": {"skipped": True}})["verdict"] == "healthy"
+    # What the first that answers says of the others counts for all.
+    well["components"]["scheduler"] = {"status": "unhealthy", "reason": "never seen"}
+    told = status({"h": both, "i": both}, health={"h": ill, "i": well})
+    assert told["problems"][1:] == ["scheduler is unhealthy: never seen"] and told["verdict"] == "not healthy"
+
+
+def test_status_looks_at_services_and_names_what_is_not_doubled() -> None:
+    data = {**looked(), "services": looked(redis="active")["components"], "release": ""}
+    data.update(memory_mb={"total": 2000, "available": 900}, free_mb={"/var/lib/redis": 9})
+    groups = {"airflow_scheduler": ["h", "i"], "airflow_worker": ["h"], "airflow_redis": ["d"]}
+    told = status({"d": data}, groups=groups)
+    assert told["lines"][1].split() == ["d", "redis", "active", "0"]
+    assert told["problems"] == ["d: /var/lib/redis has only 9 MB free."], "it needs no release"
+    assert {"d: 900 of 2000 MB of memory are available", "not doubled: redis on d", "not doubled: worker on h"} <= {
+        *told["lines"]
+    } and "scheduler" not in " ".join(told["lines"])
+    data = {**data, "services": looked(redis="failed")["components"], "free_mb": {}}
+    assert status({"d": data}, groups=groups)["problems"] == ["d: redis is failed."]
+
+
+def test_status_shows_how_the_poolers_connections_are_used() -> None:
+    databases = [{"name": "airflow", "pool_size": 70}, {"name": "pgbouncer", "pool_size": 2}]
+    used = {"database": "airflow", "sv_active": 3, "cl_active": 5, "cl_waiting": 2, "maxwait": 4}
+    refused = {**used, "sv_active": 0, "cl_active": 0, "cl_waiting": 0, "maxwait": 0}
+    pools = usage(databases, [used, refused, {**used, "database": "pgbouncer"}])
+    lines = status({}, metadata={**METADATA, "pooler": {"pools": pools}})["lines"]
+    assert [line for line in lines if "PgBouncer" in line] == [
+        "PgBouncer, database airflow: 3 of 70 connections to PostgreSQL in use, 5 clients work, 2 wait, "
+        "the longest for 4 s"
+    ]
+    told = status({}, metadata={**METADATA, "pooler": {"reason": "refused"}})
+    assert "PgBouncer could not be asked: refused" in told["lines"]
 
 
 def test_status_believes_no_process_that_gives_no_sign_of_life() -> None:

@@ -19,7 +19,7 @@ import jwt
 import pytest
 from ansible_collections.windward.airflow.plugins.action import worker_drain
 from ansible_collections.windward.airflow.plugins.callback.steps import CallbackModule
-from ansible_collections.windward.airflow.plugins.modules import api_token
+from ansible_collections.windward.airflow.plugins.modules import api_token, component_info
 from ansible_collections.windward.airflow.plugins.modules.release import Build
 
 ROOT = Path(__file__).parents[2]
@@ -194,3 +194,14 @@ def test_a_drain_goes_on_until_nothing_runs_or_the_time_is_over(monkeypatch: pyt
 def test_a_drain_ends_at_once_when_the_worker_cannot_be_asked() -> None:
     refused = {"failed": True, "msg": "the worker does not answer"}
     assert worker_drain.follow(lambda _arguments: dict(refused), {"worker": "w"}, 100.0, print)["failed"]
+
+
+def test_the_unit_that_runs_is_told_of_when_a_name_has_several() -> None:
+    def told(said: str) -> dict[str, Any]:
+        return component_info.units(SimpleNamespace(run_command=lambda _argv: (0, said, "")), "postgresql@*")
+
+    block = "LoadState=loaded\nActiveState={}\nStateChangeTimestamp=then\nNRestarts=2\n"
+    assert told("") == {"state": "absent", "since": "", "restarts": 0}, "no unit has such a name"
+    assert told(block.format("failed")) == {"state": "failed", "since": "then", "restarts": 2}
+    assert told(block.format("failed") + "\n" + block.format("active"))["state"] == "active"
+    assert component_info.memory()["total"] >= component_info.memory()["available"] > 0

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who is asked when a host gives no answer, and when --limit leaves one out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from test_preflight_play import ROOT, ansible
+
+VARIABLES = [*sorted((ROOT / "roles/airflow/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
+             ROOT / "roles/verify/vars/main.yml"]  # fmt: skip
+LOOKED = {"components": {"scheduler": {"digest": "1"}}, "release": "r", "dags_release": "d"}
+
+
+def told(tmp: Path, hosts: dict[str, dict[str, Any]], *arguments: str) -> dict[str, Any]:
+    """What the roles' variables are after each host was looked at with that result."""
+    groups = {f"airflow_{name}": {"hosts": dict.fromkeys(hosts)} for name in ("api_server", "scheduler", "worker")}
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    reach = {host: {**local, "result": result} for host, result in hosts.items()}
+    (tmp / "inventory.json").write_text(json.dumps({"airflow": {"hosts": reach, "children": groups}}))
+    names = ("__systemd_operator", "__systemd_spokesman", "__verify_looked", "__verify_state")
+    said = {name: "{{ " + name + " }}" for name in names}
+    tasks = [
+        {"ansible.builtin.set_fact": {"__systemd_looked": "{{ result }}"}},
+        {"ansible.builtin.copy": {"dest": str(tmp / "told"), "content": "{{ said | to_json }}"}, "run_once": True},
+    ]
+    files = [str(path) for path in VARIABLES]
+    book = [{"hosts": "airflow", "gather_facts": False, "vars_files": files, "vars": {"said": said}, "tasks": tasks}]
+    (tmp / "play.json").write_text(json.dumps(book))
+    code, out, error = ansible(tmp, "ansible-playbook", "-i", "inventory.json", "play.json", *arguments)
+    assert code == 0, out + error
+    return json.loads((tmp / "told").read_text())
+
+
+def test_another_host_is_asked_when_the_first_is_away(tmp_path: Path) -> None:
+    away = {"unreachable": True}
+    found = told(tmp_path, {"a": away, "b": LOOKED, "c": LOOKED})
+    assert (found["__systemd_operator"], found["__systemd_spokesman"]) == ("b", "b")
+    assert found["__verify_looked"]["a"] == away
+    found = told(tmp_path, {"a": away, "b": away})
+    assert (found["__systemd_operator"], found["__systemd_spokesman"]) == ("a", ""), "nobody is left"
+
+
+def test_a_host_that_is_left_out_does_not_disturb(tmp_path: Path) -> None:
+    found = told(tmp_path, {"a": LOOKED, "b": LOOKED}, "--limit", "b")
+    assert found["__verify_looked"] == {"a": {}, "b": LOOKED}
+    assert found["__verify_state"] == [["r", "d", "scheduler=1"]]
+    assert found["__systemd_operator"] == "a", "it is asked for what belongs to all"
