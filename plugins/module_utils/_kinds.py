@@ -52,7 +52,7 @@ class Kind(Resource):
         fields = self.declare(element)
         wanted = {name: fields.get(name) for name in self.fields}
         for name, value in wanted.items():
-            for text in (value,) if type(value) is str else texts(value):
+            for text in (value,) if isinstance(value, str) else texts(value):
                 if text == MASK:
                     raise ValueError(f"{name} is or holds {MASK}, which is what Airflow shows instead of a secret")
                 if "\0" in text:

@@ -171,7 +171,7 @@ def _entry(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _spellings(leaf: Any) -> list[str]:
     """What tells numbers apart that are the same to a float; nothing for other values."""
-    return [] if type(leaf) is str else [number.text for number in numbers(leaf) if not number.exact]
+    return [] if isinstance(leaf, str) else [number.text for number in numbers(leaf) if not number.exact]
 
 
 class Fingerprints:
@@ -198,7 +198,7 @@ class Fingerprints:
             self.entries  # noqa: B018
 
     def same(self, name: str, path: Path, current: Any, wanted: Any) -> bool:
-        if type(current) is str is type(wanted) and current == wanted and MASK not in current:
+        if isinstance(current, str) and isinstance(wanted, str) and current == wanted and MASK not in current:
             return True  # most of them by far, so asked first
         if isinstance(current, Mapping) and isinstance(wanted, Mapping):
             # Each key is asked, not only up to the first that differs: `kept` must be complete.

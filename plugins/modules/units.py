@@ -55,7 +55,6 @@ options:
       release:
         description: Directory of the release whose interpreter is used.
         type: path
-        required: true
       config_dir:
         description: Directory of the configuration, in which C(environment/) holds a file per component.
         type: path
@@ -63,7 +62,6 @@ options:
       user:
         description: Unix user that runs the release's code.
         type: str
-        required: true
       worker:
         description: Celery's name of the worker.
         type: str

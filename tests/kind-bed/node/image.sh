@@ -54,6 +54,7 @@ docker save -o "$work/images.tar" "${names[@]}"
 
 ### The node: Kubernetes' programs, and what kind looks for.
 cp -a "$from/files/." "$root/"
+for name in "$root"/kind/manifests/*.in; do mv "$name" "${name%.in}"; done # templates of kind's: not all are YAML yet
 install -m755 "$bin/kubebox" "$root/usr/bin/"
 for name in kubelet kubeadm kubectl; do ln -s kubebox "$root/usr/bin/$name"; done
 mkdir -p "$root"/{opt/cni,etc/kubernetes/manifests,etc/containerd/certs.d,etc/cni/net.d}

@@ -122,7 +122,8 @@ def replicas(host: Host) -> Iterator[Finding]:
     yield from _unknown(host, "airflow_replicas", COMPONENTS)
     for component, number in host["airflow_replicas"].items():
         least = 0 if component == "triggerer" else 1
-        if component in COMPONENTS and (type(number) is not int or not least <= number <= 100):
+        counts = isinstance(number, int) and not isinstance(number, bool)
+        if component in COMPONENTS and not (counts and least <= number <= 100):
             yield host.refuse(f"airflow_replicas.{component}", f"must be a number from {least} to 100", number)
 
 
