@@ -14,7 +14,7 @@ from test_preflight_play import ansible
 REASON = "there is no api-server here"
 NO_API = {
     "__systemd_minted": {"available": True, "expires": 9999999999},  # so that none is minted
-    "__systemd_endpoint": {"available": False, "reason": REASON, "url": "", "token": ""},
+    "__airflow_endpoint": {"available": False, "reason": REASON, "url": "", "token": ""},
 }
 USER = {"username": "a", "first_name": "A", "last_name": "B", "email": "a@example.org", "roles": ["Viewer"]}
 
