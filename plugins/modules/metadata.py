@@ -95,10 +95,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     release, user = module.params["release"], module.params["user"]
-    config_dir = module.params["config_dir"]
     try:
         wanted = _release.wanted_heads(release)
-        variables = _release.environment(config_dir)
+        variables = _release.environment(module.params)
     except FileNotFoundError as error:
         if module.params["state"] == "absent":
             module.exit_json(changed=False, heads={}, msg=f"Nothing can be dropped: {error}")

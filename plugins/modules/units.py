@@ -240,7 +240,7 @@ class Units:
     def consumes(self) -> bool:
         """Tell whether Celery's worker answers and consumes. That it runs says little: it may die in a moment."""
         asked = self.module.params["consumer"]
-        variables = _release.environment(asked["config_dir"], "worker")
+        variables = _release.environment(asked, "worker")
         if _release.run(CONSUMES, asked["release"], asked["user"], variables, asked["worker"], timeout=60):
             return True
         self.error = "{} does not consume".format(asked["worker"])
