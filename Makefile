@@ -59,7 +59,7 @@ check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)
 	$(BIN)/python tests/parts.py check
 
 .PHONY: test
-test: venv ## Everything, with virtual machines
+test: venv ## All checks, and one or two hosts on virtual machines; six hosts and clusters: test-vms, test-kind, test-long
 	$(BIN)/python tests/parts.py
 
 .PHONY: test-long
