@@ -666,7 +666,7 @@ def test_the_client_says_what_it_does_not_know(proxy: FaultProxy, token: str) ->
 # -- the way there -----------------------------------------------------------------------------------------------------
 
 VARIABLES = {f"AIRFLOW_API_{name}" for name in ("URL", "USERNAME", "PASSWORD", "TOKEN", "TOKEN_IN", "CA_PATH",
-             "VALIDATE_CERTS", "TIMEOUT", "RETRY_TIMEOUT")}  # fmt: skip
+             "VALIDATE_CERTS", "TIMEOUT", "RETRY_TIMEOUT", "KUBECONFIG", "CONTEXT")}  # fmt: skip
 
 
 def look(run: Run, **options: Any) -> str | None:
@@ -736,7 +736,8 @@ def test_every_option_has_a_variable(
     tls: tuple[FaultProxy, str], proxy: FaultProxy, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert {spec["fallback"][1][0] for spec in _module.CONNECTION.values()} == VARIABLES
-    monkeypatch.setenv("AIRFLOW_API_TOKEN_IN", "cookie")  # URL and TOKEN are in use everywhere here
+    # URL and TOKEN are in use everywhere here, and KUBECONFIG and CONTEXT take a cluster.
+    monkeypatch.setenv("AIRFLOW_API_TOKEN_IN", "cookie")
     assert look(run) is None
     assert "Authorization" not in proxy.seen[0].headers and proxy.seen[0].headers["Cookie"].startswith("_token=")
     monkeypatch.delenv("AIRFLOW_API_TOKEN")
