@@ -46,8 +46,9 @@ CHECK = {
     "changelog": "antsibull-changelog lint",
     "ruff": f"ruff check --quiet --output-format concise --cache-dir {CACHE}/ruff .",
 }
-# Each runs on virtual machines of its own.
+# Each runs on virtual machines of its own, or with servers of its own.
 VM = {
+    "registry": "tests/registry/prepare.sh && pytest -q -p no:cacheprovider tests/registry",
     "local_vm": "tests/integration/prepare.sh && pytest -q -p no:cacheprovider tests/integration/test_local_vm.py",
     "default": "tests/browser/prepare.sh && molecule test -s default",
     "two_hosts": "molecule test -s two_hosts",

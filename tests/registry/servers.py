@@ -8,8 +8,10 @@ import base64
 import datetime
 import json
 import os
+import shutil
 import socket
 import subprocess
+import tarfile
 import threading
 import time
 import urllib.request
@@ -212,3 +214,72 @@ state = "{directory}/state"
             # What was never referenced waits for the collector, which a removal wakes.
             self.ctr("content", "rm", *self.content())
             assert time.monotonic() < deadline
+
+
+class Engine(Process):
+    """A Docker engine of the tests' own, without a network, and containers in it that are nodes as Kind's are."""
+
+    CLUSTER = "of-the-tests"
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self.socket, self._directory = directory / "sock", directory
+        engine = CACHE / "kind-bed" / "engine" / "usr"
+        # For what it starts itself.
+        self._environment = {**os.environ, "PATH": f"{engine}/sbin:{engine}/bin:{os.environ['PATH']}"}
+        super().__init__([
+            "env", f"PATH={self._environment['PATH']}", str(engine / "sbin" / "dockerd"), "--host", self.host,
+            "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid",
+            "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+        ], directory / "log")  # fmt: skip
+        deadline = time.monotonic() + 30
+        while subprocess.run(self._docker("info"), capture_output=True, check=False, env=self._environment).returncode:
+            assert time.monotonic() < deadline and self.process.poll() is None, self.log.read_text()[-2000:]
+            time.sleep(0.2)
+        self._import(engine / "bin")
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.socket}"
+
+    def _docker(self, *words: str) -> list[str]:
+        return ["docker", "--host", self.host, *words]
+
+    def docker(self, *words: str) -> str:
+        done = subprocess.run(
+            self._docker(*words), capture_output=True, text=True, check=False, env=self._environment, timeout=120
+        )
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    def _import(self, programs: Path) -> None:
+        """An image of containerd, a shell, and the libraries that they need."""
+        root = self._directory / "root"
+        wanted = {programs / "containerd": "bin/containerd", programs / "ctr": "bin/ctr"}
+        wanted |= {Path(shutil.which(name) or ""): f"bin/{name}" for name in ("sh", "uname", "mkdir", "rm")}
+        for program in list(wanted):
+            said = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True).stdout
+            wanted |= {Path(word): word.lstrip("/") for word in said.split() if word.startswith("/")}
+        for source, name in wanted.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, root / name)
+        (root / "tmp").mkdir()
+        archive = self._directory / "root.tar"
+        with tarfile.open(archive, "w") as whole:
+            whole.add(root, "/")
+        self.docker("import", str(archive), "node")
+
+    def run(self, name: str, role: str = "worker") -> None:
+        self.docker(
+            "run", "--detach", "--privileged", "--network", "none", "--name", name, "--volume", "/var/lib/containerd",
+            "--label", f"io.x-k8s.kind.cluster={self.CLUSTER}", "--label", f"io.x-k8s.kind.role={role}", "node",
+            "/bin/containerd",
+        )  # fmt: skip
+
+    def ctr(self, name: str, *words: str) -> str:
+        return self.docker("exec", name, "ctr", "-n", "k8s.io", *words)
+
+    def stop(self) -> None:
+        if names := self.docker("ps", "-aq").split():
+            self.docker("rm", "-fv", *names)
+        super().stop()
