@@ -228,6 +228,17 @@ def test_a_blob_that_breaks_off_is_taken_up_again(
     assert len(asked) == 3 and (fault is reset_before or all("Range" in one.headers for one in asked[1:]))
 
 
+def test_a_registry_that_knows_no_ranges(deliver: Deliver, node: Containerd, spoiled: FaultProxy, made: Made) -> None:
+    def whole(handler: Any, body: bytes) -> None:
+        del handler.headers["Range"]
+        handler.give(*handler.forward(body))
+
+    spoiled.spoil("GET", f"/v2/.*/blobs/{made.layers[0]}", broken_off)
+    spoiled.spoil("GET", f"/v2/.*/blobs/{made.layers[0]}", whole, last=9)
+    assert deliver(registry_url=spoiled.url)["changed"]
+    assert [one.status for one in spoiled.asked("GET", f"/v2/.*/blobs/{made.layers[0]}")] == [200, 200]
+
+
 def test_a_blob_that_always_breaks_off(deliver: Deliver, node: Containerd, spoiled: FaultProxy, made: Made) -> None:
     def nothing(handler: Any, _body: bytes) -> None:
         handler.give(200, [], b"", length=made.sizes[made.layers[0]])
@@ -421,6 +432,26 @@ def test_a_disk_that_is_full(
             node.stop()
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_a_layer_that_cannot_be_unpacked(
+    deliver: Deliver, node: Containerd, push: Pusher, layers: list[Layer], repository: str
+) -> None:
+    """By then containerd has given it a name, which goes again, and the tag still stands for what it did."""
+
+    class Broken(Layer):
+        packed = b"no archive at all"
+
+    first = push.image("latest", layers)
+    assert deliver("latest")["changed"]
+    second = push.image("latest", [layers[0], Broken("b", b"b")])
+    said = deliver("latest")
+    assert "failed to extract layer" in said["msg"] or "unpack" in said["msg"], said
+    name = f"registry.example.org/{repository}"
+    assert {one: target for one, (target, _labels) in node.images().items()} == {
+        f"{name}:latest": first.target, f"{name}@{first.target}": first.target,
+    }  # fmt: skip
+    assert second.target not in node.images()
 
 
 def test_a_node_that_takes_nothing_any_more(
