@@ -13,7 +13,8 @@ from typing import Any
 
 from ._client import AirflowApiError, Client, segment
 from ._kinds import Kind
-from ._masks import MASK, masked, sensitive, texts
+from ._masks import MASK, Path, leaves, masked, sensitive, texts
+from ._merge import joined, narrowed, replaced, rest
 from ._module import Module
 from ._resource import Plan, plan
 from ._secrets import RESERVED, Fingerprints, carried, spared
@@ -35,7 +36,7 @@ class Step:
     element: Mapping[str, Any]
     wanted: dict[str, Any]
     plan: Plan
-    rest: dict[str, Any] = field(default_factory=dict)  # keys of an extra that are merged with, not declared
+    rest: dict[str, Any] = field(default_factory=dict)  # what of an extra is merged with, not declared
     anew: bool = False  # an update that Airflow can't do: it is deleted and created
 
     @property
@@ -125,18 +126,18 @@ def step(
 ) -> Step:
     decoded = None if row is None else kind.decode(row)
     current = None if decoded is None else {key: decoded.get(key) for key in kind.fields}
-    declared, rest = wanted.get("extra"), {}
+    declared, left = wanted.get("extra"), {}
     if current and declared is not None and element.get("extra_mode") == "merge" and not element.get("uri"):
-        rest = {key: value for key, value in (current["extra"] or {}).items() if key not in declared}
+        left = rest(current["extra"] or {}, declared)
 
     def same(name_of_field: str, is_now: Any, value: Any) -> bool:
-        if rest and name_of_field == "extra":
-            is_now = {key: entry for key, entry in is_now.items() if key not in rest}
+        if left and name_of_field == "extra":
+            is_now = narrowed(is_now, value)
         return known.same(name, (name_of_field,), is_now, value)
 
     done = plan(current, wanted, element.get("state") or "present", kind.defaults, same)
     anew = done.action == "update" and any(name in done.fields and not wanted[name] for name in kind.stuck)
-    return Step(name, element, wanted, done, rest, anew)
+    return Step(name, element, wanted, done, left, anew)
 
 
 def _refused(kind: Kind, one: Step, known: Fingerprints) -> str | None:
@@ -161,11 +162,19 @@ def _refused(kind: Kind, one: Step, known: Fingerprints) -> str | None:
             )
     if known.spares and one.sent == "update" and "extra" in one.plan.fields:
         try:
-            _spare(one, known)
+            _spare(one, known, "extra")
         except ValueError as exc:
             return (
                 f"Airflow masks extra.{exc} and would not restore it, so the extra can't be changed without writing "
                 "that secret. Choose another update_secrets than on_create"
+            )
+    if known.spares and one.sent == "update" and "value" in one.plan.fields:
+        try:
+            _spare(one, known, "value")
+        except ValueError as exc:
+            return (
+                f"Airflow masks value.{exc} and keeps no part of a value, so it can't be changed without writing that "
+                "secret. Choose another update_secrets than on_create"
             )
     return kind.refuse(one.name, one.plan)
 
@@ -252,7 +261,7 @@ def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
     """A diff that tells that a secret changes, and not what it is."""
     sides: dict[str, dict[str, Any]] = {"before": dict(one.plan.before), "after": dict(one.plan.after)}
     if one.rest and sides["after"]:
-        sides["after"]["extra"] = {**one.rest, **sides["after"]["extra"]}
+        sides["after"]["extra"] = joined(one.rest, sides["after"]["extra"])
     for name in kind.fields:
         was, becomes = sides["before"].get(name), sides["after"].get(name)
         if not kind.hides(one.element, name, was):
@@ -266,8 +275,10 @@ def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
             new = name in one.plan.fields
             if name == "extra" and becomes:
                 old = was or {}
-                same = {k for k in becomes if k in one.rest or not new or not one.plan.before or (
-                    k in old and known.same(one.name, (name, k), old[k], becomes[k]))}  # fmt: skip
+                new_keys = one.wanted[name] or {} if new and one.plan.before else {}
+                visible = narrowed(old, new_keys) if one.rest else old
+                same = {k for k in becomes if k not in new_keys or (
+                    k in old and known.same(one.name, (name, k), visible[k], new_keys[k]))}  # fmt: skip
                 sides["after"][name] = {k: MASK if k in same else f"{MASK} (written)" for k in becomes}
             else:
                 sides["after"][name] = becomes and (f"{MASK} (written)" if new and one.plan.before else MASK)
@@ -323,7 +334,9 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
     finally:
         if one.kind.masked:
             deleted = {s.name for s in one.changing if s.plan.action == "delete"} & one.done
-            one.known.record(writes, deleted, one_by_one)
+            merged = {a_step.name: [*replaced(a_step.plan.before["extra"], a_step.wanted["extra"], ("extra",))]
+                      for a_step in one.changing if a_step.rest}  # fmt: skip
+            one.known.record(writes, deleted, merged, one_by_one)
 
 
 def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -408,23 +421,25 @@ def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
         fields = {k: v for k, v in fields.items() if k in mask}
     fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}
     if fields.get("extra") is not None:
-        fields["extra"] = {**carried(a_step.rest, one.known.hidden), **fields["extra"]}
-        if one.known.spares and a_step.sent == "update":
-            try:
-                fields["extra"].update(_spare(a_step, one.known))
-            except ValueError:  # refused, if it were to change
-                del fields["extra"]
+        try:
+            spares = one.known.spares and a_step.sent == "update"
+            declared = _spare(a_step, one.known, "extra") if spares else fields["extra"]
+            fields["extra"] = joined(carried(a_step.rest, one.known.hidden), declared)
+        except ValueError:  # refused, if it were to change
+            del fields["extra"]
     return one.kind.encode(fields, a_step.element)
 
 
-def _spare(a_step: Step, known: Fingerprints) -> dict[str, Any]:
-    """The declared keys of an extra, with masks where Airflow is to leave the secret that it has."""
+def _spare(a_step: Step, known: Fingerprints, name: str) -> Any:
+    """A declared field, with masks where Airflow is to leave the secret that it has, which it does in an extra only."""
 
-    def proved(path: tuple[Any, ...], wanted: Any) -> bool:
-        return known.proved(a_step.name, ("extra", *path), wanted)
+    def proved(path: Path, wanted: Any) -> bool:
+        return known.proved(a_step.name, (name, *path), wanted)
 
-    spare: dict[str, Any] = spared(a_step.plan.before["extra"], a_step.wanted["extra"], known.hidden, proved)
-    return spare
+    def hidden(key: object) -> bool:
+        return name == "extra" and known.hidden(key)
+
+    return spared(a_step.plan.before[name], a_step.wanted[name], hidden, proved)
 
 
 def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:
@@ -453,13 +468,14 @@ def guard(module: Module, kinds: Mapping[str, tuple[Kind, list[Mapping[str, Any]
     secret by their making; the secrets of some length stay masked all the same.
     """
     secret = {text for name in ("api_password", "api_token", "fingerprint_key") for text in texts(module.params[name])}
-    names = {element[kind.key] for kind, elements in kinds.values() for element in elements}
     for kind, elements in kinds.values():
         for element in elements:
-            for option in ("password", "extra", "uri", "value"):
-                if option == "uri" or kind.hides(element, option, None):
-                    secret.update(text for text in texts(element.get(option)) if len(text) >= 8)
-    module.hide(secret - names - {""})
+            given = [element.get(option) for option in ("password", "uri")]
+            given += [one for path, one in leaves(element.get("extra")) if any(map(sensitive, path))]
+            given += [element.get("value")] if kind.hides(element, "value", None) else []
+            secret.update(text for text in texts(given) if len(text) >= 8)
+    names = "\n".join(str(element[kind.key]) for kind, elements in kinds.values() for element in elements)
+    module.hide({text for text in secret if text and text not in names})
 
 
 def manage_one(kind: Kind, module: Module, client: Client) -> tuple[dict[str, Any], Work]:

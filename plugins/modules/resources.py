@@ -61,7 +61,8 @@ options:
         type: dict
       extra_mode:
         description:
-          - V(replace) makes O(connections[].extra) all that there is. V(merge) leaves keys alone that are not given.
+          - V(replace) makes O(connections[].extra) all that there is. V(merge) leaves keys alone that are not given,
+            inside of dictionaries too. Lists are replaced.
           - Merging fails, before anything is written, where Airflow masks such a key and may not restore it by itself,
             as with C(dsn), which 3.1 does not take for a secret's.
         type: str

@@ -229,6 +229,21 @@ def test_merging_keeps_what_airflow_restores_and_refuses_the_rest(api: ScriptedA
     assert "masks extra.region" in run("connection", **merge)["msg"]
 
 
+def test_merging_loses_nothing_inside_of_a_key(api: ScriptedApi, run: Run) -> None:
+    row = {**ROW, "extra": '{"cfg": {"a": 1, "token": "***", "deep": {"x": 1}}, "list": [1, 2], "b": 2}'}
+    merge = {"connection_id": "pg", "extra": {"cfg": {"a": 2, "deep": {"y": 1}}, "list": [3]}, "extra_mode": "merge"}
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, row).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
+    assert run("connection", **merge)["diff"][0]["after"]["extra"] == {
+        "cfg": "*** (written)", "list": "*** (written)", "b": "***"
+    }  # fmt: skip
+    (entity,) = api.requests[2].body["actions"][0]["entities"]
+    after = {"cfg": {"a": 2, "token": "***", "deep": {"x": 1, "y": 1}}, "list": [3], "b": 2}
+    assert json.loads(entity["extra"]) == after
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**row, "extra": json.dumps(after)})
+    assert not run("connection", **merge)["changed"]
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -273,6 +288,32 @@ def test_on_create_spares_a_secret_in_a_list(api: ScriptedApi, run: Run) -> None
     assert run("connection", connection_id="pg", extra=extra, update_secrets="on_create")["changed"]
     (entity,) = api.requests[2].body["actions"][0]["entities"]
     assert json.loads(entity["extra"]) == {"hosts": [{"name": "a", "password": "***"}], "x": 2}
+
+
+@pytest.mark.parametrize(
+    ("is_now", "wanted", "part"),
+    [
+        ({"password": "***", "plain": 1}, {"password": SECRET, "plain": 2}, "value.password"),
+        ([{"password": "***"}, 1], [{"password": SECRET}, 2], "value"),
+    ],
+)
+def test_on_create_writes_no_secret_that_is_a_part_of_a_value(
+    api: ScriptedApi, run: Run, is_now: Any, wanted: Any, part: str
+) -> None:
+    row = {"key": "v", "value": json.dumps(is_now), "description": None}
+    api.expect("GET", f"{VARIABLES}/v", 200, row)
+    assert f"Airflow masks {part}" in run("variable", key="v", value=wanted, update_secrets="on_create")["msg"]
+
+
+def test_names_of_objects_are_told_as_they_are(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", CONNECTIONS, 200, {"connections": [], "total_entries": 0}).expect("GET", FINGERPRINTS, 200, kept())
+    api.expect("GET", "/api/v2/pools", 200, {"pools": [], "total_entries": 0})
+    one = {"connection_id": "a_warehouse_db", "conn_type": "postgres", "password": "warehouse",
+           "extra": {"dialect": "postgres", "name": "warehouse"}}  # fmt: skip
+    pools = [{"name": "a_warehouse", "slots": 1}]
+    result = run("resources", True, connections=[one], pools=pools, fingerprint_key=KEY)
+    assert result["connections"]["created"] == ["a_warehouse_db"] and result["pools"]["created"] == ["a_warehouse"]
+    assert result["diff"][0]["after"]["conn_type"] == "postgres"
 
 
 @pytest.mark.parametrize(("policy", "changed"), [({}, True), ({"update_secrets": "on_create"}, False)])
