@@ -22,6 +22,7 @@ from ._secrets import RESERVED, Fingerprints, carried, spared
 CHUNK = 250  # objects in a request: Airflow may take a second for ten new secrets, and must answer within api_timeout
 MARK = "windward-write-"
 MASKS_BULK_WRITES = (3, 3, 2)  # tests/matrix measures it
+KNOWS_UPDATE_MASK = (3, 2, 0)  # in bulk; before, it refuses a request that has one
 SECRETS_OPTIONS = {
     "fingerprint_key": {"type": "str", "no_log": True},
     "update_secrets": {"type": "str", "choices": ["on_change", "always", "on_create"], "no_log": False},
@@ -220,7 +221,7 @@ def apply_all(module: Module, client: Client, works: list[Work]) -> dict[str, An
     if not module.check_mode:
         for one in works:
             try:
-                _write(client, one, one_by_one and one.kind.masked)
+                _write(client, one, (one_by_one and one.kind.masked) or _unknown_mask(client, one))
             except AirflowApiError as exc:  # of the fingerprints, after the objects
                 done = {each.kind.listing: summary(each, False) for each in works}
                 raise AirflowApiError(
@@ -303,6 +304,12 @@ def _one_by_one(client: Client, works: list[Work], check_mode: bool) -> bool:
     return bool(version)
 
 
+def _unknown_mask(client: Client, one: Work) -> bool:
+    """Whether an object is among them of which only some fields may be updated, which Airflow can't be told in bulk."""
+    some = any(a_step.sent == "update" and a_step.name in one.kind.only for a_step in one.changing)
+    return some and bool(client.older(*KNOWS_UPDATE_MASK))
+
+
 def _write(client: Client, one: Work, one_by_one: bool) -> None:
     """Objects first, fingerprints second: what breaks in between is written once more, never taken as written."""
     whole = [a_step for a_step in one.changing if not _described_only(one, a_step)]
@@ -353,10 +360,11 @@ def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[
 
 def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
     """Does and answers the same, one object at a time. What is deleted, the mark among it, goes ahead in bulk."""
-    answer = _in_bulk(client, kind, [action for action in actions if action["action"] == "delete"])
+    deleting = [action for action in actions if action["action"] == "delete"]
+    answer = _in_bulk(client, kind, deleting) if deleting else {}
     unreachable = ""
     for action in (action for action in actions if action["action"] != "delete"):
-        done = answer[action["action"]] = {"success": [], "errors": []}
+        done = answer.setdefault(action["action"], {"success": [], "errors": []})
         for entity in action["entities"]:
             name = entity[kind.key]
             try:
@@ -366,7 +374,8 @@ def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[s
                     client.request("POST", kind.path, body=entity)
                 else:
                     query = {"update_mask": action["update_mask"]} if "update_mask" in action else None
-                    client.request("PATCH", f"{kind.path}/{segment(name)}", query=query, body=entity)
+                    body = {(kind.patch_key or key) if key == kind.key else key: value for key, value in entity.items()}
+                    client.request("PATCH", f"{kind.path}/{segment(name)}", query=query, body=body)
                 done["success"].append(name)
             except AirflowApiError as exc:
                 # 3.2 ends with a bare 500 where teams are off.

@@ -306,8 +306,8 @@ def test_on_create_writes_no_secret_that_is_a_part_of_a_value(
 
 
 def test_names_of_objects_are_told_as_they_are(api: ScriptedApi, run: Run) -> None:
-    api.expect("GET", CONNECTIONS, 200, {"connections": [], "total_entries": 0}).expect("GET", FINGERPRINTS, 200, kept())
-    api.expect("GET", "/api/v2/pools", 200, {"pools": [], "total_entries": 0})
+    api.expect("GET", CONNECTIONS, 200, listing("connections")).expect("GET", FINGERPRINTS, 200, kept())
+    api.expect("GET", "/api/v2/pools", 200, listing("pools"))
     one = {"connection_id": "a_warehouse_db", "conn_type": "postgres", "password": "warehouse",
            "extra": {"dialect": "postgres", "name": "warehouse"}}  # fmt: skip
     pools = [{"name": "a_warehouse", "slots": 1}]
@@ -497,12 +497,25 @@ def test_all_kinds_are_planned_before_any_is_written(api: ScriptedApi, run: Run,
 def test_the_default_pool_is_resized_by_a_mask(api: ScriptedApi, run: Run) -> None:
     """Without one Airflow refuses it, and with it all that came in the same action."""
     api.expect("GET", "/api/v2/pools", 200, listing("pools", DEFAULT_POOL, POOL_ROW))
+    api.expect("GET", "/api/v2/version", 200, VERSION)
     api.expect("PATCH", "/api/v2/pools", 200, done(update=["default_pool", "p"]))
     result = run("resources", pools=[{"name": "default_pool", "slots": 64}, {"name": "p", "description": "d"}])
     assert result["pools"]["updated"] == ["default_pool", "p"]
-    own, other = api.requests[1].body["actions"]
+    own, other = api.requests[2].body["actions"]
     assert own["update_mask"] == ["slots", "include_deferred"] and "update_mask" not in other
     assert [entity["name"] for action in (own, other) for entity in action["entities"]] == ["default_pool", "p"]
+
+
+def test_the_default_pool_of_an_airflow_that_knows_no_mask_in_bulk(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", "/api/v2/pools", 200, listing("pools", DEFAULT_POOL, POOL_ROW))
+    api.expect("GET", "/api/v2/version", 200, {"version": "3.1.8"})
+    for row in (DEFAULT_POOL, POOL_ROW):
+        api.expect("PATCH", f"/api/v2/pools/{row['name']}", 200, row)
+    result = run("resources", pools=[{"name": "default_pool", "slots": 64}, {"name": "p", "description": "d"}])
+    assert result["pools"]["updated"] == ["default_pool", "p"]
+    own, other = api.requests[2:]
+    assert own.body == {"pool": "default_pool", "slots": 64, "include_deferred": False}
+    assert "update_mask" in own.path and "update_mask" not in other.path
 
 
 def test_a_new_variable_gets_its_team_by_an_update(api: ScriptedApi, run: Run) -> None:
