@@ -515,7 +515,7 @@ def test_the_default_pool_of_an_airflow_that_knows_no_mask_in_bulk(api: Scripted
     assert result["pools"]["updated"] == ["default_pool", "p"]
     own, other = api.requests[2:]
     assert own.body == {"pool": "default_pool", "slots": 64, "include_deferred": False}
-    assert "update_mask" in own.path and "update_mask" not in other.path
+    assert "update_mask" in own.query and "update_mask" not in other.query
 
 
 def test_a_new_variable_gets_its_team_by_an_update(api: ScriptedApi, run: Run) -> None:
