@@ -337,6 +337,17 @@ def test_a_truth_value_is_no_number(run: Run, name: str, options: dict[str, Any]
     assert run(name, **options)["msg"] == f"{option} must be a number, not true or false"
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"connections": "x"}, "connections: dictionary requested"),
+        ({"connections": [{"connection_id": "c", "extra": "{x"}]}, "argument 'extra' is of type str found in 'conn"),
+    ],
+)
+def test_what_is_no_dictionary_is_named(run: Run, options: dict[str, Any], told: str) -> None:
+    assert run("resources", **options)["msg"].startswith(told)
+
+
 @pytest.mark.parametrize("value", ["[" * 1200, json.loads("[" * 200 + "]" * 200)])
 def test_what_is_nested_too_deeply(run: Run, value: Any) -> None:
     assert "value is nested in more than 100 levels" in run("variable", key="deep", value=value)["msg"]
