@@ -194,7 +194,7 @@ def surplus(
         raise AirflowApiError(f"purge: no {kind.listing} are declared, so all would be deleted; that is refused")
     declared = {element[kind.key] for element in elements}
     for name in rows.keys() - declared:
-        if name == "default_pool" or name.startswith(RESERVED) or any(fnmatchcase(name, pattern) for pattern in keep):
+        if name in kind.only or name.startswith(RESERVED) or any(fnmatchcase(name, pattern) for pattern in keep):
             continue
         yield {kind.key: name, "state": "absent"}
 
@@ -265,7 +265,7 @@ def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
         sides["after"]["extra"] = joined(one.rest, sides["after"]["extra"])
     for name in kind.fields:
         was, becomes = sides["before"].get(name), sides["after"].get(name)
-        if not kind.hides(one.element, name, was):
+        if not kind.hides(one.element, name, was) and not (name == "value" and known.was_secret(one.name)):
             for side in sides.values():
                 if isinstance(side.get(name), tuple):  # JSON that is a text or null
                     side[name] = json.dumps(side[name][0])
@@ -343,7 +343,8 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
             deleted = {s.name for s in one.changing if s.plan.action == "delete"} & one.done
             merged = {a_step.name: [*replaced(a_step.plan.before["extra"], a_step.wanted["extra"], ("extra",))]
                       for a_step in one.changing if a_step.rest}  # fmt: skip
-            one.known.record(writes, deleted, merged, one_by_one)
+            secret = {a_step.name for a_step in one.changing if a_step.element.get("secret")}
+            one.known.record(writes, deleted, merged, secret, one_by_one)
 
 
 def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:

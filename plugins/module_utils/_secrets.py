@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 import json
+import re
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,6 +23,7 @@ from ._masks import MASK, Path, extra_of, leaves, masked, numbers, sensitive, te
 VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
 RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
+DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 VERSION = "v2"  # of the fingerprints' form
 RESTORED = 5  # levels below which Airflow restores no mask: `MAX_RECURSION_DEPTH` of its SecretsMasker
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
@@ -174,8 +176,9 @@ def _whole(entry: Any) -> bool:
     if not isinstance(entry, dict) or not {*UNSEEN, "macs", "key"} <= entry.keys():
         return False
     events = (entry["event"], entry.get("wrote", 0))
-    fine = all(type(one) is int for one in events) and isinstance(entry["when"], str)
-    return fine and isinstance(entry["macs"], dict) and all(isinstance(mac, str) for mac in entry["macs"].values())
+    if not all(type(one) is int for one in events) or not DATE.fullmatch(str(entry["when"])):
+        return False
+    return isinstance(entry["macs"], dict) and all(isinstance(mac, str) for mac in entry["macs"].values())
 
 
 def _entry(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,6 +251,10 @@ class Fingerprints:
         if not entry or entry["key"] != self._mark:
             return False
         return self._macs(name, wanted, path).items() <= entry["macs"].items() and not self._edited(name, entry)
+
+    def was_secret(self, name: str) -> bool:
+        """Whether what it holds was declared to be a secret."""
+        return bool(self._key) and "secret" in self.entries.get(name, ())
 
     def hidden(self, name: object) -> bool:
         """Whether Airflow hides by its name what has this one. Only that it restores where a mask is sent to it."""
@@ -362,9 +369,11 @@ class Fingerprints:
         writes: Mapping[str, Mapping[str, Mapping[str, Any]]],
         deleted: set[str],
         merged: Mapping[str, list[Path]] = MappingProxyType({}),
+        secret: Collection[str] = (),
         one_by_one: bool = False,
     ) -> None:
-        """Keep what was written under each mark, after it was. Of extras in `merged` these places were replaced."""
+        """Keep what was written under each mark, after it was. Of extras in `merged` these places were replaced; what
+        `secret` names was declared to be one."""
         if not self._key or not (any(writes.values()) or deleted & self.entries.keys()):
             return
         events = self._own_events()
@@ -373,7 +382,8 @@ class Fingerprints:
             event = next((entry for text, entry in events if mark in text), UNSEEN)
             own = self._after(event, [*objects]) if one_by_one else dict.fromkeys(objects, event)
             new.update({n: {**own.get(n, UNSEEN), "key": self._mark,
-                            "macs": self._macs(n, wanted, kept=self.kept.get(n, ()))}
+                            "macs": self._macs(n, wanted, kept=self.kept.get(n, ())),
+                            **({"secret": True} if n in secret else {})}
                         for n, wanted in objects.items()})
         if "_events" in self.__dict__ and self._events:
             seen = {"event": self._events[-1]["event_log_id"], "when": self._events[-1]["when"]}

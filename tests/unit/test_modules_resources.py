@@ -305,6 +305,20 @@ def test_on_create_writes_no_secret_that_is_a_part_of_a_value(
     assert f"Airflow masks {part}" in run("variable", key="v", value=wanted, update_secrets="on_create")["msg"]
 
 
+def test_what_was_declared_secret_is_shown_by_no_later_diff(api: ScriptedApi, run: Run) -> None:
+    entries = {"v": {**entry({"value": SECRET}), "secret": True}}
+    row = {"key": "windward_fingerprints_variables_1", "value": pack(entries), "description": None}
+    api.expect("GET", f"{VARIABLES}/v", 200, {"key": "v", "value": SECRET, "description": None})
+    api.expect("GET", FINGERPRINTS.replace("connections", "variables"), 200, listing("variables", row))
+    result = run("variable", True, key="v", value="no secret", fingerprint_key=KEY)
+    assert result["diff"][0]["before"]["value"] == "***"
+
+
+def test_purge_wants_to_know_what_may_stay(run: Run) -> None:
+    result = run("resources", purge=True)
+    assert "nothing says what may stay" in result["msg"]
+
+
 def test_names_of_objects_are_told_as_they_are(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", CONNECTIONS, 200, listing("connections")).expect("GET", FINGERPRINTS, 200, kept())
     api.expect("GET", "/api/v2/pools", 200, listing("pools"))

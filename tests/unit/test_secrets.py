@@ -323,7 +323,9 @@ def test_what_a_merge_left_is_still_known() -> None:
     assert sees("c", "4") and not sees("au", "2")
 
 
-@pytest.mark.parametrize("change", [{"event": "x"}, {"when": 5}, {"macs": 5}, {"macs": {"a": []}}, {"wrote": None}])
+@pytest.mark.parametrize(
+    "change", [{"event": "x"}, {"when": 5}, {"when": "soon"}, {"macs": 5}, {"macs": {"a": []}}, {"wrote": None}]
+)
 def test_what_others_wrote_into_the_reserved_variables_is_nothing(change: dict[str, Any]) -> None:
     server, key = Server(), "a key of an operator"
     write(server, key, "x")
@@ -356,7 +358,7 @@ class Logging(Server):
         self.log: list[dict[str, Any]] = []
 
     def pages(self, path: str, _key: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.rows if path == VARIABLES else [row for row in self.log if int(row["when"]) > int(query["after"])]
+        return self.rows if path == VARIABLES else [row for row in self.log if row["when"] > query["after"]]
 
     def get(self, _path: str, _query: dict[str, Any]) -> dict[str, Any]:
         return {"event_logs": self.log[::-1]}
@@ -364,7 +366,8 @@ class Logging(Server):
     def logged(self, kind: str, **extra: Any) -> None:
         number = len(self.log) + 1
         text = json.dumps(extra).replace("postgres", "***")
-        self.log.append({"event_log_id": number, "when": f"{number}", "owner": "x", "event": kind, "extra": text})
+        when = f"2026-01-01T00:00:{number:02}Z"
+        self.log.append({"event_log_id": number, "when": when, "owner": "x", "event": kind, "extra": text})
 
     def known(self, *asked: str) -> Fingerprints:
         known = Fingerprints(self, "connection", "a key of an operator", "on_change")  # type: ignore[arg-type]
