@@ -87,9 +87,9 @@ def log(*events: tuple[int, str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def done(**actions: list[str]) -> dict[str, Any]:
-    return {
-        action: {"success": actions.get(action, []), "errors": []} for action in ("create", "update", "delete")
-    }
+    """Airflow answers null for what it was not asked to do."""
+    names = {action: actions.get(action) for action in ("create", "update", "delete")}
+    return {action: None if those is None else {"success": those, "errors": []} for action, those in names.items()}
 
 
 # -- what a mask hides -------------------------------------------------------------------------------------------------
