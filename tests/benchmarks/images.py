@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Time an image's way from a registry to two nodes: module ecr_image against docker pull, docker save and an import.
 
-`make bench-images` runs it: ROUNDS rounds (3), medians, as a Markdown table. Registry, Docker engine and nodes (containerd
-1.7 in privileged containers) are those of tests/registry, all on this computer. Where it says cold, the engine has no
-image of it, and the nodes are new. SIZE is about how many megabytes the image has, packed (500).
+`make bench-images` runs it: ROUNDS rounds (3), medians, as a Markdown table. Registry, Docker engine and nodes
+(containerd 1.7 in privileged containers) are those of tests/registry, all on this computer. Where it says cold, the
+engine has no image of it, and the nodes are new. SIZE is about how many megabytes the image has, packed (500).
 """
 
 from __future__ import annotations
@@ -97,10 +97,10 @@ class Bench:
         def load(node: str) -> None:
             words = ["ctr", "-n", "k8s.io", "images", "import", "--all-platforms", "--digests"]
             with archive.open("rb") as stream:
+                command = self.engine._docker("exec", "-i", node, *words, "--snapshotter=overlayfs", "-")
                 subprocess.run(
-                    self.engine._docker("exec", "-i", node, *words, "--snapshotter=overlayfs", "-"), stdin=stream, check=True, capture_output=True,
-                    env=self.engine._environment,
-                )  # fmt: skip
+                    command, stdin=stream, check=True, capture_output=True, env=self.engine._environment
+                )
 
         with ThreadPoolExecutor() as pool:
             list(pool.map(load, NODES))
@@ -168,7 +168,8 @@ def main() -> None:
         theirs, own, process = median(f"rival {rival}"), median(f"{work} module"), median(f"{work} process")
         moved = f"{median(f'{work} read'):.3f}, {median(f'{work} sent'):.3f} MB"
         memory = median(f"{work} memory")
-        print(f"| {name} | {theirs:.2f} s | {own:.2f} s | {process:.2f} s | {theirs / own:.1f} | {moved} | {memory:.0f} MB |")
+        took = f"{theirs:.2f} s | {own:.2f} s | {process:.2f} s | {theirs / own:.1f}"
+        print(f"| {name} | {took} | {moved} | {memory:.0f} MB |")
 
 
 if __name__ == "__main__":

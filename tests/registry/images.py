@@ -49,13 +49,14 @@ class Layer:
     name: str
     content: bytes
     kind: str = GZIP
+    mode: int = 0o644
 
     @property
     def tar(self) -> bytes:
         with io.BytesIO() as whole:
             with tarfile.open(fileobj=whole, mode="w") as archive:
                 entry = tarfile.TarInfo(self.name)
-                entry.size = len(self.content)
+                entry.size, entry.mode = len(self.content), self.mode
                 archive.addfile(entry, io.BytesIO(self.content))
             return whole.getvalue()
 
