@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,14 +82,16 @@ class Delivery:
             return list(pool.map(work, nodes))
 
     def _look(self) -> Image:
-        """The registry is asked while the nodes are."""
+        """The registry is asked while the nodes are, for the platform that those of this computer have."""
+        likely = self._platform or _image.MACHINES.get(os.uname().machine, "linux/amd64")
         with ThreadPoolExecutor(1) as pool:
-            early = pool.submit(fetch, self._registry, self._reference, self._platform) if self._platform else None
+            early = pool.submit(fetch, self._registry, self._reference, likely)
             self._each(self._nodes, lambda node: node.look(self._reference.repository))
         platforms = sorted({node.platform for node in self._nodes})
         if not self._platform and len(platforms) > 1:
             raise ImageError(f"the nodes are of different platforms, {', '.join(platforms)}: one task for each of them")
-        return early.result() if early else fetch(self._registry, self._reference, platforms[0])
+        wanted = self._platform or platforms[0]
+        return early.result() if wanted == likely else fetch(self._registry, self._reference, wanted)
 
     def _plans(self, image: Image) -> dict[Node, Plan]:
         return {node: _image.plan(image, node.seen, self._pinned) for node in self._nodes}

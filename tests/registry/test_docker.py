@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.windward.airflow.plugins.module_utils import _ecr_image
 from api_script import run_module
 from fault_proxy import FaultProxy
 from images import Layer, Made, Pusher, noise
@@ -122,3 +124,11 @@ def test_an_import_that_fails(engine: Engine, load: Load, registry: DockerRegist
     made = push.image("1.0", [Layer("a", b"a")])
     said = load(snapshotter="nobody")["msg"]
     assert "snapshotter" in said and made.target not in said
+
+
+def test_nodes_of_another_platform_than_this_computer(
+    load: Load, push: Pusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push.image("1.0", [Layer("a", b"a")])
+    monkeypatch.setattr(_ecr_image.os, "uname", lambda: os.uname_result(("Linux", "n", "r", "v", "aarch64")))
+    assert load()["platform"] == "linux/amd64"
