@@ -31,7 +31,7 @@ class _Connection(http.client.HTTPConnection):
 
 class Docker:
     def __init__(self, host: str, timeout: float) -> None:
-        scheme, _, self._path = host.partition("://")
+        scheme, _colon, self._path = host.partition("://")
         if scheme != "unix" or not self._path:
             raise ImageError(f"docker_host {host}: only an engine at a socket of this computer is asked, unix://...")
         self._timeout = timeout

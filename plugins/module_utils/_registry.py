@@ -323,7 +323,7 @@ def _tls(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
 
 
 def _hash(digest: str) -> Any:
-    name, _, value = digest.partition(":")
+    name, _colon, value = digest.partition(":")
     if name not in ("sha256", "sha512") or not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{128}", value):
         raise ImageError(f"{digest!r} is no digest that can be checked")
     return hashlib.new(name)

@@ -41,7 +41,7 @@ def login(reference: Reference, options: Mapping[str, Any]) -> tuple[str, str]:
             f"the log-in that ECR gave for {reference.host} ended at {row['expiresAt']:%Y-%m-%d %H:%M:%S %Z}: "
             "is this computer's clock right?"
         )
-    username, _, password = base64.b64decode(row["authorizationToken"]).decode().partition(":")
+    username, _colon, password = base64.b64decode(row["authorizationToken"]).decode().partition(":")
     return username, password
 
 
