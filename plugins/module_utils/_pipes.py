@@ -52,14 +52,13 @@ class Local(Pipes):
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        process = self._process
-        assert process.stdin and process.stdout and process.stderr
-        super().__init__(process.stdin.fileno(), [process.stdout.fileno(), process.stderr.fileno()], timeout)
+        streams = (self._process.stdin, self._process.stdout, self._process.stderr)
+        self._stdin, out, err = (stream for stream in streams if stream)
+        super().__init__(self._stdin.fileno(), [out.fileno(), err.fileno()], timeout)
 
     def close_input(self) -> None:
         super().close_input()
-        assert self._process.stdin
-        self._process.stdin.close()
+        self._stdin.close()
 
     def abort(self) -> None:
         self._process.kill()

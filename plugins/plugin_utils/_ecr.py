@@ -17,7 +17,7 @@ except ImportError:
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ..module_utils._image import ECR, Reference
+from ..module_utils._image import Reference, region
 from ..module_utils._registry import ImageError
 
 
@@ -29,10 +29,8 @@ def login(reference: Reference, options: Mapping[str, Any]) -> tuple[str, str]:
     """User and password for the registry of a name, for as long as ECR gives them: twelve hours, or the role's rest."""
     if boto3 is None:
         raise ImageError(missing_required_lib("boto3", reason=f"to log in at {reference.host}"))
-    found = ECR.fullmatch(reference.host)
-    assert found
     try:
-        given = _session(found["region"], options).client("ecr", endpoint_url=options.get("aws_endpoint_url"))
+        given = _session(region(reference), options).client("ecr", endpoint_url=options.get("aws_endpoint_url"))
         row = given.get_authorization_token()["authorizationData"][0]
     except (BotoCoreError, ClientError, ValueError) as exc:  # boto3's own words name what is wrong, and no secret
         raise ImageError(f"no log-in at {reference.host}: {exc}") from exc
@@ -45,13 +43,13 @@ def login(reference: Reference, options: Mapping[str, Any]) -> tuple[str, str]:
     return username, password
 
 
-def _session(region: str, options: Mapping[str, Any]) -> Any:
+def _session(name: str, options: Mapping[str, Any]) -> Any:
     session = boto3.Session(
         profile_name=options.get("aws_profile"),
         aws_access_key_id=options.get("aws_access_key"),
         aws_secret_access_key=options.get("aws_secret_key"),
         aws_session_token=options.get("aws_session_token"),
-        region_name=region,
+        region_name=name,
     )
     if not options.get("aws_role_arn"):
         return session
@@ -61,5 +59,5 @@ def _session(region: str, options: Mapping[str, Any]) -> Any:
         aws_access_key_id=role["AccessKeyId"],
         aws_secret_access_key=role["SecretAccessKey"],
         aws_session_token=role["SessionToken"],
-        region_name=region,
+        region_name=name,
     )
