@@ -69,7 +69,10 @@ class Node:
 
     def stream(self, image: Image) -> Stream:
         command = self._command("images", "import", "--local", "--platform", image.platform)
-        return Stream(self.name, self._start([*command, "--snapshotter", self._snapshotter, "-"]))
+        try:
+            return Stream(self.name, self._start([*command, "--snapshotter", self._snapshotter, "-"]))
+        except (ImageError, OSError) as exc:
+            raise ImageError(f"node {self.name}: {reason(exc)}") from exc
 
     def settle(self, image: Image, plan: Plan, pinned: bool) -> None:
         """Names and labels; the tag last, so that it never stands for what isn't whole."""
@@ -100,9 +103,7 @@ class Node:
                 program.close_input()
                 out, err = program.output()
                 code = ended(program)
-        except ImageError as exc:
-            raise ImageError(f"node {self.name}: {exc}") from exc
-        except (OSError, subprocess.SubprocessError) as exc:
+        except (ImageError, OSError, subprocess.SubprocessError) as exc:
             raise ImageError(f"node {self.name}: {reason(exc)}") from exc
         if code:
             raise ImageError(f"node {self.name}: {trouble}: {last(err or out)}")

@@ -94,8 +94,10 @@ def region(reference: Reference) -> str:
 # -- what the registry says --------------------------------------------------------------------------------------------
 
 
-def platform(value: Mapping[str, Any]) -> str:
+def platform(value: Any) -> str:
     """As `ctr` writes it: the variant that every such processor has is left out."""
+    if not isinstance(value, Mapping):
+        return ""
     system, machine, variant = (str(value.get(key) or "") for key in ("os", "architecture", "variant"))
     variant = {("arm64", "v8"): "", ("arm", ""): "v7", ("amd64", "v1"): ""}.get((machine, variant), variant)
     return "/".join(filter(None, (system, machine, variant)))
@@ -137,7 +139,7 @@ def choose(index: Mapping[str, Any], wanted: str, named: str) -> Blob:
     rows = index.get("manifests")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ImageError(f"{named} is an index without manifests")
-    offered = [(platform(row.get("platform") or {}), row) for row in rows if row.get("mediaType") in MANIFESTS]
+    offered = [(platform(row.get("platform")), row) for row in rows if row.get("mediaType") in MANIFESTS]
     for name, row in offered:
         if name == wanted:
             return descriptor(row, named)
