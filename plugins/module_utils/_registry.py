@@ -238,12 +238,9 @@ class Registry:
             if reply.status not in REDIRECTS:
                 return reply
             reply.close()
-            try:
-                place = urljoin(place, reply.headers.get("Location", ""))
-            except ValueError:
-                place = ""
+            place = urljoin(place, reply.headers.get("Location", ""))
             if not place.startswith("https://") and not (self._plain and place.startswith("http://")):
-                raise ImageError(f"{self._url} redirects to {_shown(place) or 'nowhere'}, which is not https")
+                raise ImageError(f"{self._url} redirects to {_shown(place)}, which is not https")
             own = urlsplit(place)[:2] == urlsplit(self._url)[:2]
             reply = self._patiently(method, place, {**headers, **(self._header() if own else {})})
         reply.close()

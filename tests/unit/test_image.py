@@ -103,7 +103,7 @@ def test_no_manifest_of_a_platform() -> None:
     names = "linux/amd64, linux/arm/v6, linux/arm/v7, linux/arm64, windows/amd64"
     with pytest.raises(ImageError, match=f"^x is not there for linux/s390x, only for {names}$"):
         _image.choose(INDEX, "linux/s390x", "x")
-    odd = {"manifests": [entry("linux/amd64", platform="linux"), entry("linux/amd64", platform=None)]}
+    odd = {"manifests": [{**entry("linux/amd64"), "platform": value} for value in ("linux", None, [])]}
     with pytest.raises(ImageError, match="only for no platform"):
         _image.choose(odd, "linux/amd64", "x")
     for nothing in ({}, {"manifests": None}, {"manifests": ["a"]}):
