@@ -59,7 +59,9 @@ LONG = {
     "own_services": "molecule test -s own_services",
     "vms_long": "TESTS=vms_long molecule test -s vms",
     # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
-    "kind": "tests/kind/run.sh -q -p no:cacheprovider tests/kind",
+    "kind_cluster": "tests/kind/run.sh pytest -q -p no:cacheprovider tests/kind",
+    "kind": "tests/kind/run.sh molecule test -s kind",
+    "kind_celery": "tests/kind/run.sh molecule test -s kind_celery",
 }
 PARTS = {**CHECK, **VM, **LONG}
 

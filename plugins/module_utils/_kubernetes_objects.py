@@ -11,6 +11,7 @@ here holds a secret.
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -250,3 +251,12 @@ def migration(release: Release, secrets: dict[str, str]) -> Object:
     template = {"metadata": {"labels": labels(deployment, "migrate")}, "spec": spec}
     job = {"backoffLimit": 0, "template": template}
     return _object(deployment, "batch/v1", "Job", f"{deployment['name']}-migrate-{mark[:10]}", "migrate", spec=job)
+
+
+def comparison(migration: Object) -> Object:
+    """The same Job, but it only tells whether there is something to migrate: what runs is stopped before that."""
+    job = copy.deepcopy(migration)
+    job["metadata"]["name"] += "-compare"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    container["env"].append({"name": "COMPARE", "value": "1"})
+    return job

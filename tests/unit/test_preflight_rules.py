@@ -606,6 +606,10 @@ REFUSED = [
     ),
     # A Kind cluster.
     row("one_cluster", "group airflow_cluster: has c, d", POD_EACH, TWO_CLUSTERS),
+    row("cluster_from_here", "group airflow_cluster: c must be this computer", POD_EACH, CLUSTER,
+        {"c": {"ansible_connection": "ssh"}}),
+    row("cluster_from_here", "group airflow_cluster: c must be this computer", POD_EACH, CLUSTER,
+        {"c": {"ansible_connection": ""}}),
     row("only_in_a_cluster", "airflow_node_port: only a cluster reads it", {"airflow_node_port": 30080}),
     row("only_in_a_cluster", "airflow_image: only a cluster reads it", {"airflow_image": "apache/airflow:3.3.2"}),
     row("cluster_executor", "airflow_executor: 'LocalExecutor' - is for one host", groups=CLUSTER),

@@ -50,6 +50,16 @@ def one_cluster(deployment: Deployment) -> Iterator[Finding]:
         yield deployment.group(GROUP, f"has {', '.join(members)}: one deployment has one cluster, keep one host")
 
 
+@whole
+def cluster_from_here(deployment: Deployment) -> Iterator[Finding]:
+    """The cluster is asked by the controller: pods become hosts of its own, and none is reached through another host."""
+    for name in deployment.members(GROUP):
+        if name in deployment.hosts and deployment.hosts[name].connection not in ("local", "ansible.builtin.local"):
+            yield deployment.group(
+                GROUP, f"{name} must be this computer, from which the cluster is reached: ansible_connection: local"
+            )
+
+
 @each_host
 def only_in_a_cluster(host: Host) -> Iterator[Finding]:
     """What only a cluster reads is not given without one."""
