@@ -76,7 +76,9 @@ def claim(deployment: dict[str, Any], volume: str) -> Object:
     return _object(deployment, "v1", "PersistentVolumeClaim", claim_name(deployment, volume), volume, spec=spec)
 
 
-def _role(deployment: dict[str, Any], name: str, rules: list[Any], accounts: list[str], place: str = "") -> list[Object]:
+def _role(
+    deployment: dict[str, Any], name: str, rules: list[Any], accounts: list[str], place: str = ""
+) -> list[Object]:
     """A Role, bound to accounts of ours."""
     version, space = "rbac.authorization.k8s.io/v1", deployment["namespace"]
     allowed = [{"apiGroups": [""], "resources": resources, "verbs": verbs} for resources, verbs in rules]

@@ -38,8 +38,8 @@ options:
     default: {}
   references:
     description:
-      - "Secrets by name that somebody else keeps in another Secret of this namespace, C({fernet_key: {name: shared, key:
-        fernet}}). They are read each time, and win over those in O(given)."
+      - "Secrets by name that somebody else keeps in another Secret of this namespace, C({fernet_key: {name: shared,
+        key: fernet}}). They are read each time, and win over those in O(given)."
     type: dict
     default: {}
 attributes:

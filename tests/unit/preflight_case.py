@@ -30,9 +30,13 @@ def given(
 ) -> dict[str, engine.Given]:
     """`hosts` has what differs: variables of one host, its ansible_host and ansible_connection."""
     names = [*groups.get("airflow", ()), *groups.get("airflow_removed", ())]
+    own = {
+        name: {key: value for key, value in host.items() if not key.startswith("ansible")}
+        for name, host in hosts.items()
+    }
     return {
         name: engine.Given(
-            {**variables, **{key: value for key, value in hosts.get(name, {}).items() if not key.startswith("ansible")}},
+            {**variables, **own.get(name, {})},
             hosts.get(name, {}).get("ansible_host", f"10.0.0.{number}"),
             hosts.get(name, {}).get("ansible_connection", "local" if groups.get("airflow_cluster") else "ssh"),
         )

@@ -17,9 +17,9 @@ GROUP = "airflow_cluster"
 # What only a cluster reads.
 ONLY_THERE = (
     "airflow_kubeconfig", "airflow_kube_context", "airflow_namespace", "airflow_secret_references",
-    "airflow_task_pods_namespace", "airflow_chart_source",
-    "airflow_chart_version", "airflow_chart_digest", "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image",
-    "airflow_redis_image", "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
+    "airflow_task_pods_namespace", "airflow_chart_source", "airflow_chart_version", "airflow_chart_digest",
+    "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image", "airflow_redis_image",
+    "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
     "airflow_node_port", "airflow_storage_class", "airflow_storage_access_mode", "airflow_volume_sizes",
 )  # fmt: skip
 # What an image has in it, and nobody adds to a running pod.
@@ -58,7 +58,7 @@ def one_cluster(deployment: Deployment) -> Iterator[Finding]:
 
 @whole
 def cluster_from_here(deployment: Deployment) -> Iterator[Finding]:
-    """The cluster is asked by the controller: pods become hosts of its own, and none is reached through another host."""
+    """The cluster is asked by the controller: pods become hosts, and are not reached through another one."""
     for name in deployment.members(GROUP):
         if name in deployment.hosts and deployment.hosts[name].connection not in ("local", "ansible.builtin.local"):
             yield deployment.group(
@@ -112,7 +112,7 @@ def task_pods_namespace(host: Host) -> Iterator[Finding]:
     """Tasks launch pods in another namespace than Airflow's, where they could exec into the scheduler."""
     name = host["airflow_task_pods_namespace"]
     if name and (not re.fullmatch(NAME, name) or name == "default" or name.startswith("kube-")):
-        yield host.refuse("airflow_task_pods_namespace", "must be a namespace for pods of tasks, and not Kubernetes' own")
+        yield host.refuse("airflow_task_pods_namespace", "must be a namespace, and not Kubernetes' own")
     elif name and name == (host["airflow_namespace"] or host["airflow_name"]):
         problem = "is Airflow's own, where a task could then read every secret: give tasks another one"
         yield host.refuse("airflow_task_pods_namespace", problem)
