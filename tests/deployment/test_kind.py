@@ -161,7 +161,8 @@ def test_a_person_logs_in(cluster: Cluster) -> None:
     """With the password that playbooks/password.yml shows. A log-in needs the table `session`, which FAB migrates."""
     shown = cluster.play("playbooks/password.yml")
     ((_name, _host, result),) = shown.results("Show the password that the administrator was made with")
-    ask = ["psql", "-U", "postgres", "-d", "airflow", "-tAc", "SELECT count(*) FROM session"]
+    query = "psql -h 127.0.0.1 -U postgres -d airflow -tAc 'SELECT count(*) FROM session'"
+    ask = ["sh", "-c", f'PGPASSWORD="$POSTGRES_PASSWORD" {query}']
     before = int(cluster.inside(f"{cluster.name}-postgresql-0", "postgresql", *ask))
     assert "/auth/login" in log_in(cluster.url(), "admin", "wrong")
     assert urllib.parse.urlsplit(log_in(cluster.url(), "admin", result["msg"])).path == "/"
