@@ -73,8 +73,8 @@ test-vms: venv ## CeleryExecutor on six virtual machines and on three with a sit
 	$(BIN)/python tests/parts.py vms own_services
 
 .PHONY: test-kind
-test-kind: venv ## Real Kind clusters and Airflow on two of them, with what tests/kind-bed makes where no image can be pulled
-	$(BIN)/python tests/parts.py kind_cluster kind kind_celery
+test-kind: venv ## Real Kind clusters and Airflow on three of them, with what tests/kind-bed makes where no image can be pulled
+	$(BIN)/python tests/parts.py kind_cluster kind kind_celery cluster
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog

@@ -32,9 +32,9 @@ class Cluster(Deployment):
         self.inventory = ROOT / "molecule" / scenario / "inventory"
         groups = yaml.safe_load((self.inventory / "hosts.yml").read_text())["airflow"]["children"]
         self.kind = groups["airflow_cluster"]["hosts"]["localhost"]["airflow_kind_cluster"]
-        text = (self.inventory / "group_vars" / "airflow.yml").read_text().replace("!unsafe ", "")
-        self.variables = yaml.safe_load(text)
-        self.name, self.executor = self.variables["airflow_name"], self.variables["airflow_executor"]
+        variables = self.inventory / "group_vars" / "airflow.yml"
+        declared = yaml.safe_load(variables.read_text().replace("!unsafe ", "")) if variables.exists() else {}
+        self.name, self.executor = declared.get("airflow_name", ""), declared.get("airflow_executor", "")
         kept = str(kubeconfig(state_dir(os.environ), self.kind["name"]))
         self.kubeconfig, self.environment = kept, {**os.environ, "KUBECONFIG": kept}
 
