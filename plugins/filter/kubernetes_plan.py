@@ -55,8 +55,11 @@ def kubernetes_plan(
     release = Release(components, deployment, secrets)
     environment = objects.migration_environment(release, secrets)
     migration = objects.migration(release, secrets)
+    values = release.values
+    # What was stopped for a migration runs again by an upgrade of the release, so that one must differ from the last.
+    values["apiServer"]["service"]["annotations"] = {"windward.airflow/migration": migration["metadata"]["name"]}
     return {
-        "values": release.values,
+        "values": values,
         "secrets": {**release.secrets, release.secret("migrate"): environment},
         "data": objects.data(release, secrets),
         "support": objects.support(release),

@@ -67,6 +67,19 @@ with DAG("probe", schedule=None, catchup=False, is_paused_upon_creation=False):
     look()
 '''
 
+SLEEPER = """
+import time
+from airflow.sdk import DAG, task
+with DAG("sleeper", schedule=None, catchup=False, is_paused_upon_creation=False):
+    @task
+    def sleep():
+        time.sleep(60)
+    sleep()
+"""
+# The last migration of Airflow 3.3, and how it is taken back.
+LAST, BEFORE_LAST = "d2f4e1b3c5a7", "9ff64e1c35d3"
+UNDO = "ALTER TABLE asset_partition_dag_run DROP COLUMN partition_date"
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
@@ -157,16 +170,20 @@ def test_what_an_account_may(cluster: Cluster, account: str, verb: str, resource
     assert allowed == ("no" if CELERY else with_pods)
 
 
+def query(cluster: Cluster, statement: str) -> str:
+    """Ask the metadata database."""
+    ask = f'PGPASSWORD="$POSTGRES_PASSWORD" psql -h 127.0.0.1 -U postgres -d airflow -tAc "{statement}"'
+    return cluster.inside(f"{cluster.name}-postgresql-0", "postgresql", "sh", "-c", ask).strip()
+
+
 def test_a_person_logs_in(cluster: Cluster) -> None:
     """With the password that playbooks/password.yml shows. A log-in needs the table `session`, which FAB migrates."""
     shown = cluster.play("playbooks/password.yml")
     ((_name, _host, result),) = shown.results("Show the password that the administrator was made with")
-    query = "psql -h 127.0.0.1 -U postgres -d airflow -tAc 'SELECT count(*) FROM session'"
-    ask = ["sh", "-c", f'PGPASSWORD="$POSTGRES_PASSWORD" {query}']
-    before = int(cluster.inside(f"{cluster.name}-postgresql-0", "postgresql", *ask))
+    before = int(query(cluster, "SELECT count(*) FROM session"))
     assert "/auth/login" in log_in(cluster.url(), "admin", "wrong")
     assert urllib.parse.urlsplit(log_in(cluster.url(), "admin", result["msg"])).path == "/"
-    assert int(cluster.inside(f"{cluster.name}-postgresql-0", "postgresql", *ask)) > before
+    assert int(query(cluster, "SELECT count(*) FROM session")) > before
 
 
 def probe(cluster: Cluster, version: str) -> str:
@@ -232,6 +249,29 @@ def test_a_changed_secret_restarts_those_who_have_it(cluster: Cluster) -> None:
     assert cluster.secrets()["jwt_secret"] == "x" * 40
     left = {component for uid, component in before.items() if uid not in cluster.pods()}
     assert left == {"api-server", "scheduler"}
+
+
+def test_what_runs_is_drained_and_stopped_before_its_schema_changes(cluster: Cluster, dags: Path) -> None:
+    """The last migration is taken back, and a task runs on while the play finds that out."""
+    (dags / "sleeper.py").write_text(SLEEPER)
+    deploy(cluster, "--tags", "dags", airflow_dags=str(dags))
+    before = cluster.pods()
+    with cluster.api() as api:
+        run = api.request("POST", "/api/v2/dags/sleeper/dagRuns", body={"logical_date": None})
+        path = f"/api/v2/dags/sleeper/dagRuns/{urllib.parse.quote(run['dag_run_id'])}"
+        deadline = time.monotonic() + 200
+        while api.get(f"{path}/taskInstances/sleep")["state"] != "running" and time.monotonic() < deadline:
+            time.sleep(1)
+    query(cluster, f"{UNDO}; UPDATE alembic_version SET version_num = '{BEFORE_LAST}'")
+    run = deploy(cluster, "--tags", "data,airflow", airflow_admin_email="other@example.org")
+    assert "Stop what works with the old schema" in run.out
+    assert query(cluster, "SELECT version_num FROM alembic_version") == LAST
+    assert not set(before) & {uid for uid, component in cluster.pods().items() if component in RUNNING}
+    with cluster.api() as api:
+        task = api.get(f"{path}/taskInstances/sleep")
+    jobs = [one for one in cluster.get("jobs") if "migrate" in one["metadata"]["name"]]
+    assert task["state"] == "success" and [task["end_date"] < one["status"]["startTime"] for one in jobs] == [True]
+    assert deploy(cluster, "--tags", "data,airflow", airflow_admin_email="other@example.org").changed == []
 
 
 def test_lost_secrets_are_not_made_anew(cluster: Cluster) -> None:
