@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the modules of a cluster decide by themselves; what Kubernetes answers is seen on a real one (molecule/cluster)."""
+"""What the modules of a cluster decide by themselves; Kubernetes' answers are seen on a real one (molecule/cluster)."""
 
 from __future__ import annotations
 
