@@ -61,7 +61,7 @@ LONG = {
     # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
     "kind_cluster": "tests/kind/run.sh pytest -q -p no:cacheprovider tests/kind",
     "kind": "tests/kind/run.sh molecule test -s kind",
-    "cluster": "tests/kind/run.sh molecule test -s cluster",
+    "cluster": "tests/browser/prepare.sh && tests/kind/run.sh molecule test -s cluster",
     "kind_celery": "tests/kind/run.sh molecule test -s kind_celery",
 }
 PARTS = {**CHECK, **VM, **LONG}

@@ -8,8 +8,12 @@ The tests run in the order in which they stand; the last one leaves the namespac
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
+import pty
+import select
+import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -19,8 +23,9 @@ from typing import Any
 import pytest
 import yaml
 from cluster import Cluster
-from deployment import ROOT, deploy
+from deployment import PLAIN, ROOT, deploy
 
+PORT = 9400
 PASSWORD = "of-the-site-5ecret"
 REFERENCES = {"database_password": {"name": "site", "key": "database"}, "fernet_key": {"name": "site", "key": "fernet"}}
 FERNET = base64.urlsafe_b64encode(os.urandom(32)).decode()
@@ -156,6 +161,8 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {
         "airflow_secret_references": REFERENCES,
         "airflow_task_pods_namespace": "jobs",
+        # Where a log-in leads a browser back to.
+        "airflow_config": {"api": {"base_url": f"http://localhost:{PORT}"}},
         "airflow_dags": str(dags),
         "airflow_volume_sizes": {"logs": "1Gi", "dags": "1Gi"},
         "airflow_health_timeout": 600,
@@ -187,6 +194,29 @@ def test_tasks_launch_pods_elsewhere_and_only_there(site: Site) -> None:
     assert "pod/launched" in site.run("kubectl", "get", "pods", "-n", "jobs", "-oname")
     status = site.play("playbooks/status.yml", airflow_task_pods_namespace="jobs")
     assert "Tasks may launch pods in namespace jobs" in status.out, status.failures
+
+
+def test_a_browser_sees_the_canary_green_until_ctrl_c(site: Site) -> None:
+    """By the playbook that leads a port of this computer to the UI, as a person in a terminal runs it."""
+    command = site.command("playbooks/ui.yml", airflow_forward_port=PORT)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execvp(command[0], command)
+    said, deadline = "", time.monotonic() + 100
+    while "Ctrl-C ends this" not in said:
+        assert time.monotonic() < deadline, said
+        if select.select([terminal], [], [], 1)[0]:
+            said += os.read(terminal, 4096).decode(errors="replace")
+    assert f"http://localhost:{PORT} is the UI of airflow" in said
+    where = {"AIRFLOW_TEST_INVENTORY": str(site.inventory), "AIRFLOW_TEST_URL": f"http://localhost:{PORT}"}
+    run = site.said(["pytest", "-q", "-p", "no:cacheprovider", "tests/browser"], {**PLAIN, **where})
+    os.write(terminal, b"\x03")
+    _pid, status = os.waitpid(pid, 0)
+    assert run.code == 0, run.out[-6000:]
+    assert os.waitstatus_to_exitcode(status) == 0
+    with socket.socket() as nobody:
+        assert nobody.connect_ex(("127.0.0.1", PORT)) == errno.ECONNREFUSED
 
 
 def test_cleanup_leaves_what_is_the_sites(site: Site, variables: dict[str, Any]) -> None:
