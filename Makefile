@@ -93,6 +93,10 @@ bench: venv ## Time cold and idle runs against the official quick start, on new 
 bench-resources: venv ## Time the module resources against Airflow's CLI and a loop of uri, on a new VM (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/resources.py
 
+.PHONY: bench-kind
+bench-kind: venv ## Time the first and the idle run on a Kind cluster against a bare helm
+	tests/kind/run.sh $(BIN)/python tests/benchmarks/kind.py
+
 .PHONY: bench-vms
 bench-vms: venv ## Time tasks through Celery against Airflow's stock configuration, and idle runs on six hosts against two, on new VMs (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/machines.py

@@ -42,9 +42,9 @@ class Cluster(Deployment):
         images = os.environ.get("AIRFLOW_KIND_VARS", "")  # what stands in for images that can't be pulled
         return super().command(book, *(["-e", images] if images else []), *arguments, **variables)
 
-    def run(self, *command: str, stdin: str = "", check: bool = True) -> str:
+    def run(self, *command: str, stdin: str = "", check: bool = True, timeout: int = 120) -> str:
         done = subprocess.run(
-            command, input=stdin, env=self.environment, capture_output=True, text=True, check=False, timeout=120
+            command, input=stdin, env=self.environment, capture_output=True, text=True, check=False, timeout=timeout
         )
         assert not check or not done.returncode, done.stderr
         return done.stdout + ("" if not done.returncode else done.stderr)
