@@ -1,4 +1,4 @@
-"""Time the first and the idle run of site.yml on a Kind cluster against a bare helm of the same chart with its own jobs.
+"""Time the first and the idle run of site.yml on Kind against a bare helm of the same chart with its own jobs.
 
 `make bench-kind` runs it. The images are on the nodes; both begin with an empty namespace. What is printed: the
 figures, their ratios, and where the time of both runs went by step and by task, as Markdown tables.
