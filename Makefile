@@ -59,18 +59,14 @@ check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)
 	$(BIN)/python tests/parts.py check
 
 .PHONY: test
-test: venv ## All checks, and one or two hosts on virtual machines; six hosts and clusters: test-vms, test-kind, test-long
+test: venv ## All checks, and one, two and six hosts on virtual machines (an hour); more: test-kind, test-long
 	$(BIN)/python tests/parts.py
 
 .PHONY: test-long
-test-long: venv ## Every fault on six virtual machines (an hour), then all random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
-	$(BIN)/python tests/parts.py vms_long
+test-long: venv ## Every fault on six virtual machines (an hour), a site's own services on three, then all random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
+	$(BIN)/python tests/parts.py own_services vms_long
 	LIVE_SEQUENCES=$${LIVE_SEQUENCES:-200} LIVE_TRIALS=$${LIVE_TRIALS:-100000} \
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
-
-.PHONY: test-vms
-test-vms: venv ## CeleryExecutor on six virtual machines and on three with a site's own services (30 minutes)
-	$(BIN)/python tests/parts.py vms own_services
 
 .PHONY: test-kind
 test-kind: venv ## Real Kind clusters and Airflow on three of them, with what tests/kind-bed makes where no image can be pulled

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Runs the parts of the test suite that are named (all but the long ones without a name), and says of each how it went.
 
-    python tests/parts.py [--jobs N] [PART...]
+    python tests/parts.py [PART...]
 
 Every part runs whatever the others did. The output of a part that failed is printed, its end only when it is long.
 """
@@ -46,16 +46,21 @@ CHECK = {
     "changelog": "antsibull-changelog lint",
     "ruff": f"ruff check --quiet --output-format concise --cache-dir {CACHE}/ruff .",
 }
-# Each runs on virtual machines of its own.
-VM = {
+# Each runs on virtual machines of its own. The first installs what makes them.
+FIRST = {
     "local_vm": "tests/integration/prepare.sh && pytest -q -p no:cacheprovider tests/integration/test_local_vm.py",
+}
+# Two at a time: a play keeps one core busy.
+VM = {
     "default": "tests/browser/prepare.sh && molecule test -s default",
+    "modules": "molecule test -s modules",
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
 }
-# Up to six of them, for ten minutes to half an hour: run by name (make test-vms, make test-long), not with the rest.
+# Alone: it measures how long what runs on six machines takes to recover.
+FAULTS = {"vms": "molecule test -s vms"}
+# Run by name (make test-long, make test-kind), not with the rest.
 LONG = {
-    "vms": "molecule test -s vms",
     "own_services": "molecule test -s own_services",
     "vms_long": "TESTS=vms_long molecule test -s vms",
     # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
@@ -64,7 +69,8 @@ LONG = {
     "cluster": "tests/browser/prepare.sh && tests/kind/run.sh molecule test -s cluster",
     "kind_celery": "tests/kind/run.sh molecule test -s kind_celery",
 }
-PARTS = {**CHECK, **VM, **LONG}
+STAGES = [(CHECK, os.cpu_count() or 1), (FIRST, 1), (VM, 2), (FAULTS, 1), (LONG, 1)]
+PARTS = {name: command for parts, _jobs in STAGES for name, command in parts.items()}
 
 
 def run(name: str, folder: Path) -> tuple[str, int, float, Path]:
@@ -89,24 +95,21 @@ def report(name: str, code: int, seconds: float, log: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many of the checks run at a time")
     parser.add_argument("parts", nargs="*", metavar="PART", help="check, vm, or one of " + ", ".join(PARTS))
     given = parser.parse_args()
-    groups = {"check": list(CHECK), "vm": list(VM)}
+    groups = {"check": list(CHECK), "vm": [*FIRST, *VM, *FAULTS]}
     names = list(dict.fromkeys(part for name in given.parts or groups for part in groups.get(name, [name])))
     if unknown := [name for name in names if name not in PARTS]:
         parser.error("no such part: " + ", ".join(unknown))
     folder = CACHE / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-        for done in concurrent.futures.as_completed(pool.submit(run, name, folder) for name in names if name in CHECK):
-            report(*done.result())
-            failed += done.result()[1] != 0
-    for name in (name for name in names if name not in CHECK):
-        result = run(name, folder)
-        report(*result)
-        failed += result[1] != 0
+    for parts, jobs in STAGES:
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            runs = [pool.submit(run, name, folder) for name in parts if name in names]
+            for done in concurrent.futures.as_completed(runs):
+                report(*done.result())
+                failed += done.result()[1] != 0
     print(f"{len(names) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

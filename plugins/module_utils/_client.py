@@ -134,6 +134,7 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
         self._absolute = False
         self._proxy_headers: dict[str, str] = {}
+        self._via = ""  # what an error says of the proxy
         self._sent = False
 
     def __enter__(self) -> Client:
@@ -259,7 +260,8 @@ class Client:
                     return outcome
             except (OSError, http.client.HTTPException) as exc:
                 uncertain = uncertain or (writes and self._sent)
-                outcome = AirflowApiError(f"{method} {self._url(path)}: {self._reason(exc)}", uncertain=uncertain)
+                said = f"{method} {self._url(path)}: {self._reason(exc)}{self._via}"
+                outcome = AirflowApiError(said, uncertain=uncertain)
                 if _lasting(exc):
                     raise outcome from exc
             wait = max(_retry_after(outcome), random.uniform(pause / 2, pause))
@@ -319,6 +321,10 @@ class Client:
             host, port = "", 0
         if not host or not _nameable(host):  # without its text, which may hold a password
             raise AirflowApiError(f"The proxy that the environment names for {self._scheme}:// is no URL of a proxy")
+        if via and via.scheme not in ("", "http"):
+            kind = f"is one by {via.scheme}://; only http:// works"
+            raise AirflowApiError(f"The proxy that the environment names for {self._scheme}:// {kind}")
+        self._via = f" (by the proxy {host}:{port})" if via else ""
         login = {}
         if via and via.username is not None:
             pair = f"{unquote(via.username)}:{unquote(via.password or '')}".encode()

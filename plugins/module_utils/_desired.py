@@ -13,7 +13,8 @@ from typing import Any
 
 from ._client import AirflowApiError, Client, segment
 from ._kinds import Kind
-from ._masks import MASK, masked, sensitive, texts
+from ._masks import MASK, Path, leaves, masked, sensitive, texts
+from ._merge import joined, narrowed, replaced, rest
 from ._module import Module
 from ._resource import Plan, plan
 from ._secrets import RESERVED, Fingerprints, carried, spared
@@ -21,6 +22,7 @@ from ._secrets import RESERVED, Fingerprints, carried, spared
 CHUNK = 250  # objects in a request: Airflow may take a second for ten new secrets, and must answer within api_timeout
 MARK = "windward-write-"
 MASKS_BULK_WRITES = (3, 3, 2)  # tests/matrix measures it
+KNOWS_UPDATE_MASK = (3, 2, 0)  # in bulk; before, it refuses a request that has one
 SECRETS_OPTIONS = {
     "fingerprint_key": {"type": "str", "no_log": True},
     "update_secrets": {"type": "str", "choices": ["on_change", "always", "on_create"], "no_log": False},
@@ -35,7 +37,7 @@ class Step:
     element: Mapping[str, Any]
     wanted: dict[str, Any]
     plan: Plan
-    rest: dict[str, Any] = field(default_factory=dict)  # keys of an extra that are merged with, not declared
+    rest: dict[str, Any] = field(default_factory=dict)  # what of an extra is merged with, not declared
     anew: bool = False  # an update that Airflow can't do: it is deleted and created
 
     @property
@@ -125,18 +127,18 @@ def step(
 ) -> Step:
     decoded = None if row is None else kind.decode(row)
     current = None if decoded is None else {key: decoded.get(key) for key in kind.fields}
-    declared, rest = wanted.get("extra"), {}
+    declared, left = wanted.get("extra"), {}
     if current and declared is not None and element.get("extra_mode") == "merge" and not element.get("uri"):
-        rest = {key: value for key, value in (current["extra"] or {}).items() if key not in declared}
+        left = rest(current["extra"] or {}, declared)
 
     def same(name_of_field: str, is_now: Any, value: Any) -> bool:
-        if rest and name_of_field == "extra":
-            is_now = {key: entry for key, entry in is_now.items() if key not in rest}
+        if left and name_of_field == "extra":
+            is_now = narrowed(is_now, value)
         return known.same(name, (name_of_field,), is_now, value)
 
     done = plan(current, wanted, element.get("state") or "present", kind.defaults, same)
     anew = done.action == "update" and any(name in done.fields and not wanted[name] for name in kind.stuck)
-    return Step(name, element, wanted, done, rest, anew)
+    return Step(name, element, wanted, done, left, anew)
 
 
 def _refused(kind: Kind, one: Step, known: Fingerprints) -> str | None:
@@ -161,11 +163,19 @@ def _refused(kind: Kind, one: Step, known: Fingerprints) -> str | None:
             )
     if known.spares and one.sent == "update" and "extra" in one.plan.fields:
         try:
-            _spare(one, known)
+            _spare(one, known, "extra")
         except ValueError as exc:
             return (
                 f"Airflow masks extra.{exc} and would not restore it, so the extra can't be changed without writing "
                 "that secret. Choose another update_secrets than on_create"
+            )
+    if known.spares and one.sent == "update" and "value" in one.plan.fields:
+        try:
+            _spare(one, known, "value")
+        except ValueError as exc:
+            return (
+                f"Airflow masks value.{exc} and keeps no part of a value, so it can't be changed without writing that "
+                "secret. Choose another update_secrets than on_create"
             )
     return kind.refuse(one.name, one.plan)
 
@@ -184,7 +194,7 @@ def surplus(
         raise AirflowApiError(f"purge: no {kind.listing} are declared, so all would be deleted; that is refused")
     declared = {element[kind.key] for element in elements}
     for name in rows.keys() - declared:
-        if name == "default_pool" or name.startswith(RESERVED) or any(fnmatchcase(name, pattern) for pattern in keep):
+        if name in kind.only or name.startswith(RESERVED) or any(fnmatchcase(name, pattern) for pattern in keep):
             continue
         yield {kind.key: name, "state": "absent"}
 
@@ -211,7 +221,7 @@ def apply_all(module: Module, client: Client, works: list[Work]) -> dict[str, An
     if not module.check_mode:
         for one in works:
             try:
-                _write(client, one, one_by_one and one.kind.masked)
+                _write(client, one, (one_by_one and one.kind.masked) or _unknown_mask(client, one))
             except AirflowApiError as exc:  # of the fingerprints, after the objects
                 done = {each.kind.listing: summary(each, False) for each in works}
                 raise AirflowApiError(
@@ -252,10 +262,10 @@ def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
     """A diff that tells that a secret changes, and not what it is."""
     sides: dict[str, dict[str, Any]] = {"before": dict(one.plan.before), "after": dict(one.plan.after)}
     if one.rest and sides["after"]:
-        sides["after"]["extra"] = {**one.rest, **sides["after"]["extra"]}
+        sides["after"]["extra"] = joined(one.rest, sides["after"]["extra"])
     for name in kind.fields:
         was, becomes = sides["before"].get(name), sides["after"].get(name)
-        if not kind.hides(one.element, name, was):
+        if not kind.hides(one.element, name, was) and not (name == "value" and known.was_secret(one.name)):
             for side in sides.values():
                 if isinstance(side.get(name), tuple):  # JSON that is a text or null
                     side[name] = json.dumps(side[name][0])
@@ -266,8 +276,10 @@ def shown(kind: Kind, known: Fingerprints, one: Step) -> dict[str, Any]:
             new = name in one.plan.fields
             if name == "extra" and becomes:
                 old = was or {}
-                same = {k for k in becomes if k in one.rest or not new or not one.plan.before or (
-                    k in old and known.same(one.name, (name, k), old[k], becomes[k]))}  # fmt: skip
+                new_keys = one.wanted[name] or {} if new and one.plan.before else {}
+                visible = narrowed(old, new_keys) if one.rest else old
+                same = {k for k in becomes if k not in new_keys or (
+                    k in old and known.same(one.name, (name, k), visible[k], new_keys[k]))}  # fmt: skip
                 sides["after"][name] = {k: MASK if k in same else f"{MASK} (written)" for k in becomes}
             else:
                 sides["after"][name] = becomes and (f"{MASK} (written)" if new and one.plan.before else MASK)
@@ -290,6 +302,12 @@ def _one_by_one(client: Client, works: list[Work], check_mode: bool) -> bool:
             "password, secret or token, or upgrade to 3.3.2"
         )
     return bool(version)
+
+
+def _unknown_mask(client: Client, one: Work) -> bool:
+    """Whether an object is among them of which only some fields may be updated, which Airflow can't be told in bulk."""
+    some = any(a_step.sent == "update" and a_step.name in one.kind.only for a_step in one.changing)
+    return some and bool(client.older(*KNOWS_UPDATE_MASK))
 
 
 def _write(client: Client, one: Work, one_by_one: bool) -> None:
@@ -323,7 +341,10 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
     finally:
         if one.kind.masked:
             deleted = {s.name for s in one.changing if s.plan.action == "delete"} & one.done
-            one.known.record(writes, deleted, one_by_one)
+            merged = {a_step.name: [*replaced(a_step.plan.before["extra"], a_step.wanted["extra"], ("extra",))]
+                      for a_step in one.changing if a_step.rest}  # fmt: skip
+            secret = {a_step.name for a_step in one.changing if a_step.element.get("secret")}
+            one.known.record(writes, deleted, merged, secret, one_by_one)
 
 
 def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -340,10 +361,11 @@ def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[
 
 def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
     """Does and answers the same, one object at a time. What is deleted, the mark among it, goes ahead in bulk."""
-    answer = _in_bulk(client, kind, [action for action in actions if action["action"] == "delete"])
+    deleting = [action for action in actions if action["action"] == "delete"]
+    answer = _in_bulk(client, kind, deleting) if deleting else {}
     unreachable = ""
     for action in (action for action in actions if action["action"] != "delete"):
-        done = answer[action["action"]] = {"success": [], "errors": []}
+        done = answer.setdefault(action["action"], {"success": [], "errors": []})
         for entity in action["entities"]:
             name = entity[kind.key]
             try:
@@ -353,7 +375,8 @@ def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[s
                     client.request("POST", kind.path, body=entity)
                 else:
                     query = {"update_mask": action["update_mask"]} if "update_mask" in action else None
-                    client.request("PATCH", f"{kind.path}/{segment(name)}", query=query, body=entity)
+                    body = {(kind.patch_key or key) if key == kind.key else key: value for key, value in entity.items()}
+                    client.request("PATCH", f"{kind.path}/{segment(name)}", query=query, body=body)
                 done["success"].append(name)
             except AirflowApiError as exc:
                 # 3.2 ends with a bare 500 where teams are off.
@@ -408,23 +431,25 @@ def _fields(one: Work, a_step: Step, mask: list[str] | None) -> dict[str, Any]:
         fields = {k: v for k, v in fields.items() if k in mask}
     fields = {**{key: a_step.plan.after[key] for key in one.kind.always}, **fields}
     if fields.get("extra") is not None:
-        fields["extra"] = {**carried(a_step.rest, one.known.hidden), **fields["extra"]}
-        if one.known.spares and a_step.sent == "update":
-            try:
-                fields["extra"].update(_spare(a_step, one.known))
-            except ValueError:  # refused, if it were to change
-                del fields["extra"]
+        try:
+            spares = one.known.spares and a_step.sent == "update"
+            declared = _spare(a_step, one.known, "extra") if spares else fields["extra"]
+            fields["extra"] = joined(carried(a_step.rest, one.known.hidden), declared)
+        except ValueError:  # refused, if it were to change
+            del fields["extra"]
     return one.kind.encode(fields, a_step.element)
 
 
-def _spare(a_step: Step, known: Fingerprints) -> dict[str, Any]:
-    """The declared keys of an extra, with masks where Airflow is to leave the secret that it has."""
+def _spare(a_step: Step, known: Fingerprints, name: str) -> Any:
+    """A declared field, with masks where Airflow is to leave the secret that it has, which it does in an extra only."""
 
-    def proved(path: tuple[Any, ...], wanted: Any) -> bool:
-        return known.proved(a_step.name, ("extra", *path), wanted)
+    def proved(path: Path, wanted: Any) -> bool:
+        return known.proved(a_step.name, (name, *path), wanted)
 
-    spare: dict[str, Any] = spared(a_step.plan.before["extra"], a_step.wanted["extra"], known.hidden, proved)
-    return spare
+    def hidden(key: object) -> bool:
+        return name == "extra" and known.hidden(key)
+
+    return spared(a_step.plan.before[name], a_step.wanted[name], hidden, proved)
 
 
 def _judge(one: Work, steps: list[Step], answer: Mapping[str, Any]) -> None:
@@ -453,13 +478,14 @@ def guard(module: Module, kinds: Mapping[str, tuple[Kind, list[Mapping[str, Any]
     secret by their making; the secrets of some length stay masked all the same.
     """
     secret = {text for name in ("api_password", "api_token", "fingerprint_key") for text in texts(module.params[name])}
-    names = {element[kind.key] for kind, elements in kinds.values() for element in elements}
     for kind, elements in kinds.values():
         for element in elements:
-            for option in ("password", "extra", "uri", "value"):
-                if option == "uri" or kind.hides(element, option, None):
-                    secret.update(text for text in texts(element.get(option)) if len(text) >= 8)
-    module.hide(secret - names - {""})
+            given = [element.get(option) for option in ("password", "uri")]
+            given += [one for path, one in leaves(element.get("extra")) if any(map(sensitive, path))]
+            given += [element.get("value")] if kind.hides(element, "value", None) else []
+            secret.update(text for text in texts(given) if len(text) >= 8)
+    names = "\n".join(str(element[kind.key]) for kind, elements in kinds.values() for element in elements)
+    module.hide({text for text in secret if text and text not in names})
 
 
 def manage_one(kind: Kind, module: Module, client: Client) -> tuple[dict[str, Any], Work]:

@@ -67,8 +67,12 @@ class Module(AnsibleModule):
         if not self.checked:
             secret = [self.given.get(name) for name, spec in self.argument_spec.items() if spec.get("no_log")]
             long = [text for text in texts(secret) if len(text) >= 8]
+            names = "\n".join(option_names(self.argument_spec))  # which the message is to tell
+            self.no_log_values.difference_update({text for text in self.no_log_values if text in names})
             self.no_log_values.update(long, (repr(text)[1:-1] for text in long))  # as such messages quote them
             result["invocation"] = {}
+            if msg.startswith("dictionary requested"):  # Ansible doesn't say of which option
+                msg = f"{' or '.join(no_dictionaries(self.argument_spec, self.given))}: {msg}"
         super().fail_json(without(msg, self.hidden), **without(result, self.hidden))
 
 
@@ -110,6 +114,23 @@ def run(
     except AirflowApiError as exc:
         module.fail_json(msg=str(exc), **exc.result)
     module.exit_json(**result)
+
+
+def option_names(specs: Mapping[str, Any]) -> Iterator[str]:
+    for name, spec in specs.items():
+        yield name
+        yield from option_names(spec.get("options") or {})
+
+
+def no_dictionaries(specs: Mapping[str, Any], given: Any, within: str = "") -> Iterator[str]:
+    """The options of which one has a text that is to be a dictionary and is none."""
+    for name, spec in specs.items() if isinstance(given, Mapping) else ():
+        value = given.get(name)
+        elements = value if isinstance(value, list) else [value]
+        if "dict" in (spec.get("type"), spec.get("elements")) and any(isinstance(one, str) for one in elements):
+            yield f"{within}{name}"
+        for element in elements if "options" in spec else ():
+            yield from no_dictionaries(spec["options"], element, f"{name}.")
 
 
 def truth_for_number(name: str, value: Any, spec: Mapping[str, Any]) -> str | None:

@@ -9,10 +9,12 @@ import base64
 import binascii
 import hmac
 import json
+import re
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from ._client import PAGE, AirflowApiError, Client
@@ -21,6 +23,9 @@ from ._masks import MASK, Path, extra_of, leaves, masked, numbers, sensitive, te
 VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
 RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
+DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+VERSION = "v2"  # of the fingerprints' form
+RESTORED = 5  # levels below which Airflow restores no mask: `MAX_RECURSION_DEPTH` of its SecretsMasker
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
 _spell = json.JSONEncoder(sort_keys=True).encode  # one for all: to make one takes longer than to use it
 _spell_path = lru_cache(maxsize=4096)(_spell)  # thousands of values are found under a few paths
@@ -63,12 +68,12 @@ def _fits(parts: list[str], text: str) -> bool:
 Hidden = Callable[[object], bool]  # whether Airflow hides what has this name
 
 
-def carried(value: Any, hidden: Hidden, key: object = "", inside: bool = False) -> Any:
+def carried(value: Any, hidden: Hidden, key: object = "", inside: bool = False, depth: int = 0) -> Any:
     """A value of an answer as it may be sent back in a connection's extra, where Airflow restores some masks itself."""
     inside = inside or hidden(key)
     if isinstance(value, Mapping):
-        return {name: carried(element, hidden, name, inside) for name, element in value.items()}
-    if any(MASK in text for text in texts(value)) and not (inside and value == MASK):
+        return {name: carried(element, hidden, name, inside, depth + 1) for name, element in value.items()}
+    if any(MASK in text for text in texts(value)) and not (inside and value == MASK and depth <= RESTORED):
         raise ValueError(str(key))
     return value
 
@@ -82,28 +87,28 @@ def spared(
         return {key: spared(current[key], value, hidden, proved, (*path, key)) if key in current else value
                 for key, value in wanted.items()}  # fmt: skip
     try:
-        return _stays(current, wanted, hidden, any(map(sensitive, path)), any(map(hidden, path)))
+        return _stays(current, wanted, hidden, any(map(sensitive, path)), any(map(hidden, path)), len(path))
     except ValueError:
         if not proved(path, wanted):
             raise ValueError(".".join(map(str, path))) from None
         return wanted
 
 
-def _stays(current: Any, wanted: Any, hidden: Hidden, secret: bool, inside: bool) -> Any:
+def _stays(current: Any, wanted: Any, hidden: Hidden, secret: bool, inside: bool, depth: int) -> Any:
     """The same for a value below; `secret` by its name, and `inside` what Airflow restores."""
     verdict = compare(current, wanted)
     if isinstance(current, Mapping) and isinstance(wanted, Mapping):
-        return {key: _stays(current[key], value, hidden, secret or sensitive(key), inside or hidden(key))
+        return {key: _stays(current[key], value, hidden, secret or sensitive(key), inside or hidden(key), depth + 1)
                 for key, value in wanted.items()}  # fmt: skip
     if isinstance(current, list) and isinstance(wanted, list):
         if verdict is None:
-            return [_stays(one, other, hidden, secret, inside) for one, other in zip(current, wanted)]
+            return [_stays(one, other, hidden, secret, inside, depth + 1) for one, other in zip(current, wanted)]
         # Airflow restores by places, and nobody knows which element became which.
         holds = any(MASK in text for text in texts(current)) and (secret or masked(wanted) != wanted)
         if verdict is False and holds:
             raise ValueError
         return wanted
-    if inside and current == MASK:
+    if inside and current == MASK and depth <= RESTORED:
         return MASK
     if secret and verdict is None:
         raise ValueError
@@ -129,12 +134,14 @@ def bare(row: Mapping[str, Any]) -> bool:
 def pack(content: Any) -> str:
     """Text in groups of four: Airflow masks no secret below five characters, so none can be found in this."""
     text = base64.b64encode(zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 9)).decode()
-    return "v1 " + " ".join(text[at : at + 4] for at in range(0, len(text), 4))
+    return f"{VERSION} " + " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def unpack(text: str | None) -> Any:
     """None for what can't be read, as if nothing had been kept: the worst that follows is one more write."""
-    _version, _space, rest = (text or "").partition(" ")
+    version, _space, rest = (text or "").partition(" ")
+    if version != VERSION:
+        return None
     try:
         return json.loads(zlib.decompress(base64.b64decode(rest.replace(" ", ""), validate=True)))
     except (ValueError, binascii.Error, zlib.error):
@@ -162,6 +169,16 @@ def touched(event: Mapping[str, Any]) -> set[str] | None:
     except (ValueError, SyntaxError, TypeError, KeyError, AttributeError):
         return None
     return {str(name) for name in names} or None
+
+
+def _whole(entry: Any) -> bool:
+    """Whether it is an entry as this collection keeps it: others may write variables, too."""
+    if not isinstance(entry, dict) or not {*UNSEEN, "macs", "key"} <= entry.keys():
+        return False
+    events = (entry["event"], entry.get("wrote", 0))
+    if not all(type(one) is int for one in events) or not DATE.fullmatch(str(entry["when"])):
+        return False
+    return isinstance(entry["macs"], dict) and all(isinstance(mac, str) for mac in entry["macs"].values())
 
 
 def _entry(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,6 +252,10 @@ class Fingerprints:
             return False
         return self._macs(name, wanted, path).items() <= entry["macs"].items() and not self._edited(name, entry)
 
+    def was_secret(self, name: str) -> bool:
+        """Whether what it holds was declared to be a secret."""
+        return bool(self._key) and "secret" in self.entries.get(name, ())
+
     def hidden(self, name: object) -> bool:
         """Whether Airflow hides by its name what has this one. Only that it restores where a mask is sent to it."""
         return sensitive(name, ever=True) and not self._hides_nothing
@@ -248,10 +269,16 @@ class Fingerprints:
         macs = {}
         for more, leaf in leaves(value):
             where = (*path, *more)
-            if where not in kept:
+            if where and where not in kept:
                 spelled = f"{_spell(name)}, {_spell_path(where)}"
-                macs[self._mac(4, spelled)] = self._mac(12, spelled, leaf, *_spellings(leaf))
+                macs[self._label(name, where)] = self._mac(12, spelled, leaf, *_spellings(leaf))
         return macs
+
+    def _label(self, name: str, path: Path) -> str:
+        """What a place is called: the field, and for each level below it something that doesn't tell the key. So the
+        label of what is below a place begins with that place's."""
+        places = (_spell_path(path[:level]) for level in range(2, len(path) + 1))
+        return f"{path[0]} " + "".join(self._mac(4, f"{_spell(name)}, {place}") for place in places)
 
     @cached_property
     def _mark(self) -> str:
@@ -284,8 +311,7 @@ class Fingerprints:
         entries: dict[str, Any] = {}
         for objects in kept.values():
             for name, entry in objects.items() if isinstance(objects, dict) else ():
-                whole = isinstance(entry, dict) and {*UNSEEN, "macs", "key"} <= entry.keys()
-                if whole and entry["event"] >= entries.get(name, UNSEEN)["event"]:
+                if _whole(entry) and entry["event"] >= entries.get(name, UNSEEN)["event"]:
                     entries[name] = entry
         return entries, list(kept)
 
@@ -339,9 +365,15 @@ class Fingerprints:
         return max(anything, names.get(name, 0)) > entry["event"]
 
     def record(
-        self, writes: Mapping[str, Mapping[str, Mapping[str, Any]]], deleted: set[str], one_by_one: bool = False
+        self,
+        writes: Mapping[str, Mapping[str, Mapping[str, Any]]],
+        deleted: set[str],
+        merged: Mapping[str, list[Path]] = MappingProxyType({}),
+        secret: Collection[str] = (),
+        one_by_one: bool = False,
     ) -> None:
-        """Keep what was written under each mark, after it was."""
+        """Keep what was written under each mark, after it was. Of extras in `merged` these places were replaced; what
+        `secret` names was declared to be one."""
         if not self._key or not (any(writes.values()) or deleted & self.entries.keys()):
             return
         events = self._own_events()
@@ -350,31 +382,46 @@ class Fingerprints:
             event = next((entry for text, entry in events if mark in text), UNSEEN)
             own = self._after(event, [*objects]) if one_by_one else dict.fromkeys(objects, event)
             new.update({n: {**own.get(n, UNSEEN), "key": self._mark,
-                            "macs": self._macs(n, wanted, kept=self.kept.get(n, ()))}
+                            "macs": self._macs(n, wanted, kept=self.kept.get(n, ())),
+                            **({"secret": True} if n in secret else {})}
                         for n, wanted in objects.items()})
         if "_events" in self.__dict__ and self._events:
             seen = {"event": self._events[-1]["event_log_id"], "when": self._events[-1]["when"]}
             for name in self.verified - new.keys() - deleted:
                 new[name] = {"wrote": self.entries[name]["event"], **self.entries[name], **seen}
-        self._keep_the_rest(new)
+        self._keep_the_rest(new, {n: fields for objects in writes.values() for n, fields in objects.items()}, merged)
         held, variables = self._read()
         ours = {n: entry for n, entry in new.items() if entry["event"] >= held.get(n, UNSEEN)["event"]}
         joined = {name: entry for name, entry in {**held, **ours}.items() if name not in deleted}
         if joined != held:
             self._write(joined, variables)
 
-    def _keep_the_rest(self, new: dict[str, Any]) -> None:
+    def _keep_the_rest(
+        self, new: dict[str, Any], written: Mapping[str, Mapping[str, Any]], merged: Mapping[str, list[Path]]
+    ) -> None:
         """What an earlier task wrote of other fields still holds, unless somebody touched the object meanwhile."""
-        mine = {name: entry for name, entry in self.entries.items() if entry["key"] == self._mark}
-        old = {name: mine[name] for name in new if name in mine and mine[name]["macs"].keys() - new[name]["macs"]}
+        old = {name: rest for name, fields in written.items() if (rest := self._rest(name, fields, merged.get(name)))}
         if not old:
             return
         self._own = {entry["event"] for entry in new.values()}
         for cached in ("_events", "_last_edits"):
             self.__dict__.pop(cached, None)
-        for name, entry in old.items():
-            if not self._edited(name, entry):
-                new[name]["macs"] = {**entry["macs"], **new[name]["macs"]}
+        for name, rest in old.items():
+            if not self._edited(name, self.entries[name]):
+                new[name]["macs"] = {**rest, **new[name]["macs"]}
+
+    def _rest(self, name: str, fields: Mapping[str, Any], merged: list[Path] | None) -> dict[str, str]:
+        """The fingerprints of what a write has left as it was. Those of what it replaced go, whatever was below it: in
+        another shape it may hold what the labels of the new one don't name."""
+        entry = self.entries.get(name, {"key": None})
+        if entry["key"] != self._mark:
+            return {}
+        gone = [(field,) for field in fields if merged is None or field != "extra"] + (merged or [])
+        places = tuple(self._label(name, path) for path in gone)
+        kept = tuple(self._label(name, path) for path in self.kept.get(name, ()))
+        # A label above a place is one of a value that had nothing below it.
+        return {label: mac for label, mac in entry["macs"].items() if label.startswith(kept) or not (
+            label.startswith(places) or any(place.startswith(label) for place in places))}  # fmt: skip
 
     def _own_events(self) -> list[tuple[str, dict[str, Any]]]:
         """The log's latest bulk writes. Ours is known there by its mark, not by an account that others may use too."""

@@ -55,7 +55,8 @@ options:
     type: dict
   extra_mode:
     description:
-      - V(replace) makes O(extra) all that there is. V(merge) leaves keys alone that are not given.
+      - V(replace) makes O(extra) all that there is. V(merge) leaves keys alone that are not given, inside of
+        dictionaries too. Lists are replaced.
       - Merging fails, before anything is written, where Airflow masks such a key and may not restore it by itself, as
         with C(dsn), which 3.1 does not take for a secret's.
     type: str
@@ -155,6 +156,7 @@ from typing import Any
 from ..module_utils._client import AirflowApiError, Client
 from ..module_utils._desired import SECRETS_OPTIONS, manage_one
 from ..module_utils._kinds import CONNECTION
+from ..module_utils._merge import joined
 from ..module_utils._module import Module, run
 
 
@@ -164,7 +166,7 @@ def manage(module: Module, client: Client) -> dict[str, Any]:
     if not module.params["test"] or module.check_mode or step.plan.action not in ("create", "update"):
         return result
     # What was not declared and is masked goes as a mask, which Airflow replaces by what it holds.
-    after = {**step.plan.after, "extra": {**step.rest, **(step.plan.after["extra"] or {})}}
+    after = {**step.plan.after, "extra": joined(step.rest, step.plan.after["extra"] or {})}
     fields = {name: value for name, value in after.items() if value}
     body = {"connection_id": step.name, **CONNECTION.encode(fields, step.element)}
     try:

@@ -42,6 +42,8 @@ notes:
   - Airflow's server also hides any text that it has met as a secret elsewhere. Such a value becomes a reference too,
     though it may be none. So does a value that really holds C(***).
   - A variable that hides a part of its JSON becomes one reference, for the whole text.
+  - Airflow's API spells a variable's text anew where it is JSON, numbers among them. So a text C(3.10) is exported as
+    C(3.1), C(1e5) as C(100000.0), and of two equal keys the last one stays. Look through versions that are numbers.
 seealso:
   - module: windward.airflow.connection_info
   - module: windward.airflow.variable_info

@@ -61,7 +61,8 @@ options:
         type: dict
       extra_mode:
         description:
-          - V(replace) makes O(connections[].extra) all that there is. V(merge) leaves keys alone that are not given.
+          - V(replace) makes O(connections[].extra) all that there is. V(merge) leaves keys alone that are not given,
+            inside of dictionaries too. Lists are replaced.
           - Merging fails, before anything is written, where Airflow masks such a key and may not restore it by itself,
             as with C(dsn), which 3.1 does not take for a secret's.
         type: str
@@ -151,7 +152,7 @@ options:
   purge:
     description:
       - Delete what is there and not declared, of the kinds that are given. Airflow's C(default_pool) stays.
-      - An empty list is refused, since it would delete all.
+      - An empty list is refused, since it would delete all, and so is a task without any list.
     type: bool
     default: false
   keep:
@@ -305,6 +306,8 @@ from ..module_utils._secrets import Fingerprints
 def plan_all(params: dict[str, Any], client: Client) -> list[Work]:
     """Everything that is to be done, before any of it."""
     declared = [(kind, params[name]) for name, kind in KINDS.items() if params[name] is not None]
+    if params["purge"] and not declared:
+        raise AirflowApiError(f"purge: none of {', '.join(KINDS)} is declared, so nothing says what may stay")
     secrets = any(declares_secrets(kind, element) for kind, elements in declared for element in elements)
     chosen = policy(params, secrets)
     works, purged = [], []

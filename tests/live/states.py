@@ -56,7 +56,7 @@ EXTRAS = _some(
     mode=st.sampled_from(["no", "0600"]),
     token=SECRETS,
     crm_api_key=SECRETS,
-    auth=st.fixed_dictionaries({"user": st.sampled_from(["u", "v"]), "password": SECRETS}),
+    auth=_some(user=st.sampled_from(["u", "v"]), password=SECRETS, more=st.sampled_from([{"x": 1}, {"y": 2}, {}])),
 )
 FIELDS = {
     "conn_type": st.sampled_from(["postgres", "http", "my_type"]),
@@ -80,16 +80,17 @@ CONNECTIONS = st.one_of(
 VALUES = st.sampled_from(["", "a", "null", "no", "0600", 0, 1, 1.5, True, False, [], {"a": [None, "b"]}, '{"a":  1}'])
 
 
+SHAPES = st.sampled_from([{"a": Secret(0)}, {"b": Secret(1)}, {"a": Secret(0), "b": Secret(1)}, [Secret(0)]])
 HOLDING = st.sampled_from([Secret(1, "pre-"), {"token": Secret(1), "a": 1}, {"token": Secret(1), "a": 2}])
 
 
 def _variables(name: str) -> st.SearchStrategy[Element]:
-    values = st.one_of(SECRETS, VALUES) if name == "a_token" else st.one_of(VALUES, HOLDING)
+    values = st.one_of(SECRETS, VALUES, SHAPES) if name == "a_token" else st.one_of(VALUES, HOLDING)
     whole = _some("value", value=values, **TOLD)
     return st.one_of(
         whole,
         whole,
-        _some("value", value=SECRETS if name == "a_token" else HOLDING, **TOLD),
+        _some("value", value=st.one_of(SECRETS, SHAPES) if name == "a_token" else HOLDING, **TOLD),
         _some(**TOLD, secret=st.booleans()),
         ABSENT,
     )
@@ -231,8 +232,9 @@ def judge(listing: str, name: str, thing: Thing | None, element: Element, policy
         fields = {**EMPTY[listing], **wanted}
         return Verdict("create", fields, True, refused=wanted.get(NEEDED[listing]) is None)
     if "extra" in wanted and element.get("extra_mode") == "merge":
-        wanted["extra"] = {**thing.fields["extra"], **wanted["extra"]}
-    declared, now = dict(parts(wanted)), dict(parts(thing.fields))
+        wanted["extra"] = merged(thing.fields["extra"], wanted["extra"])
+    now = dict(parts(thing.fields))
+    declared = dict(parts(wanted if "extra" not in element else {**wanted, "extra": element["extra"]}))
     doubt = [p for p in declared if p in now and _masked(listing, name, p, now[p], declared[p])]
     if policy == "on_create":
         kept = {path for path in doubt if hidden(listing, name, path)}
@@ -243,10 +245,7 @@ def judge(listing: str, name: str, thing: Thing | None, element: Element, policy
     differs = differs or json.dumps(wanted.get("extra"), sort_keys=True) != json.dumps(
         thing.fields["extra"] if "extra" in wanted else None, sort_keys=True
     )
-    merged = set() if element.get("extra_mode") != "merge" else {("extra", k) for k in thing.fields["extra"]} - {
-        ("extra", k) for k in element["extra"]
-    }  # fmt: skip
-    doubt = [path for path in doubt if path[:2] not in merged]
+    rest = dict(parts(wanted)).keys() - declared.keys()
     if policy == "on_create":
         sure = True
     elif policy == "always":
@@ -256,8 +255,14 @@ def judge(listing: str, name: str, thing: Thing | None, element: Element, policy
     fields = {**thing.fields, **wanted}
     anew = bool(thing.fields.get("password")) and fields["password"] == ""
     # What has to be deleted and made again must be declared whole.
-    refused = anew and (bool(merged) or any(value and key not in wanted for key, value in fields.items()))
+    refused = anew and (bool(rest) or any(value and key not in wanted for key, value in fields.items()))
     return Verdict("update" if differs else "none", fields, differs or sure, refused, anew, masked=len(doubt))
+
+
+def merged(there: Any, declared: Any) -> Any:
+    if not isinstance(there, dict) or not isinstance(declared, dict):
+        return declared
+    return {**there, **{key: merged(there.get(key), value) for key, value in declared.items()}}
 
 
 def _masked(listing: str, name: str, path: tuple[Any, ...], now: Any, wanted: Any) -> bool:

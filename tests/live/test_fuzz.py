@@ -97,7 +97,6 @@ def valid(prefix: str, option: Spec) -> Any:
     return one
 
 
-ANSIBLE_SAYS = "dictionary requested, could not parse JSON or key=value"  # of which option, it doesn't
 # Only Airflow knows whether it has teams, and which.
 UNFORESEEN = {(name, "team_name") for name in ("connection", "variable", "pool", "resources")}
 # FAB refuses what it doesn't know before it writes anything; a check asks for its list.
@@ -167,7 +166,7 @@ class Fuzz:
         self.tried += 1
         complaints = []
         msg = result.get("msg", "")
-        named = option in msg or ANSIBLE_SAYS in msg or msg.startswith(self.usual)
+        named = option in msg or msg.startswith(self.usual)
         if "exception" in result:
             complaints.append(f"traceback {result['exception']}")
         if result.get("failed") and not named:

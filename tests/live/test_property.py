@@ -170,15 +170,14 @@ class Sequence:
                     path: leaf for path, leaf in parts(verdict.fields) if "uri" in declared or path[0] in declared
                 }
                 if element.get("extra_mode") == "merge":
-                    leaves = {
-                        p: leaf
-                        for p, leaf in leaves.items()
-                        if p[0] != "extra" or (p[1:2] and p[1] in element["extra"])
-                    }
+                    own = dict(parts({"extra": element["extra"]}))
+                    leaves = {p: leaf for p, leaf in leaves.items() if p[0] != "extra" or p in own}
                 kept = set()
                 if thing and step.policy == "on_create":
                     kept = {p for p in leaves if hidden(listing, name, p)}
                 old = thing.known if thing and not thing.touched and not verdict.anew else {}
+                is_now = dict(parts(verdict.fields))
+                old = {p: leaf for p, leaf in old.items() if p in is_now and is_now[p] == leaf}
                 known = {**old, **{p: leaf for p, leaf in leaves.items() if p not in kept}}
                 self.things[listing, name] = Thing(verdict.fields, known, touched=not step.keyed)
 

@@ -408,6 +408,19 @@ def test_a_proxy_that_is_none(monkeypatch: pytest.MonkeyPatch, proxy: str) -> No
         Client("http://airflow.example.org", token="t", retry_timeout=0).get(POOL)
 
 
+@pytest.mark.parametrize("scheme", ["https", "socks5"])
+def test_a_proxy_of_another_kind_is_told_no_password(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("http_proxy", f"{scheme}://me:pw@127.0.0.1:1")
+    with pytest.raises(AirflowApiError, match=f"is one by {scheme}://; only http:// works$"):
+        client("http://airflow.example.org").get(POOL)
+
+
+def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:pw@127.0.0.1:1")
+    with pytest.raises(AirflowApiError, match=r"refused.* \(by the proxy 127.0.0.1:1\)$"):
+        client("http://airflow.example.org").get(POOL)
+
+
 def test_http_proxy_from_the_environment(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", api.url.replace("http://", "http://me:p%40w@"))
     api.expect("GET", POOL, 200, {"via": "proxy"})

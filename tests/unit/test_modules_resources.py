@@ -229,6 +229,21 @@ def test_merging_keeps_what_airflow_restores_and_refuses_the_rest(api: ScriptedA
     assert "masks extra.region" in run("connection", **merge)["msg"]
 
 
+def test_merging_loses_nothing_inside_of_a_key(api: ScriptedApi, run: Run) -> None:
+    row = {**ROW, "extra": '{"cfg": {"a": 1, "token": "***", "deep": {"x": 1}}, "list": [1, 2], "b": 2}'}
+    merge = {"connection_id": "pg", "extra": {"cfg": {"a": 2, "deep": {"y": 1}}, "list": [3]}, "extra_mode": "merge"}
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, row).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
+    assert run("connection", **merge)["diff"][0]["after"]["extra"] == {
+        "cfg": "*** (written)", "list": "*** (written)", "b": "***"
+    }  # fmt: skip
+    (entity,) = api.requests[2].body["actions"][0]["entities"]
+    after = {"cfg": {"a": 2, "token": "***", "deep": {"x": 1, "y": 1}}, "list": [3], "b": 2}
+    assert json.loads(entity["extra"]) == after
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, {**row, "extra": json.dumps(after)})
+    assert not run("connection", **merge)["changed"]
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -275,6 +290,46 @@ def test_on_create_spares_a_secret_in_a_list(api: ScriptedApi, run: Run) -> None
     assert json.loads(entity["extra"]) == {"hosts": [{"name": "a", "password": "***"}], "x": 2}
 
 
+@pytest.mark.parametrize(
+    ("is_now", "wanted", "part"),
+    [
+        ({"password": "***", "plain": 1}, {"password": SECRET, "plain": 2}, "value.password"),
+        ([{"password": "***"}, 1], [{"password": SECRET}, 2], "value"),
+    ],
+)
+def test_on_create_writes_no_secret_that_is_a_part_of_a_value(
+    api: ScriptedApi, run: Run, is_now: Any, wanted: Any, part: str
+) -> None:
+    row = {"key": "v", "value": json.dumps(is_now), "description": None}
+    api.expect("GET", f"{VARIABLES}/v", 200, row)
+    assert f"Airflow masks {part}" in run("variable", key="v", value=wanted, update_secrets="on_create")["msg"]
+
+
+def test_what_was_declared_secret_is_shown_by_no_later_diff(api: ScriptedApi, run: Run) -> None:
+    entries = {"v": {**entry({"value": SECRET}), "secret": True}}
+    row = {"key": "windward_fingerprints_variables_1", "value": pack(entries), "description": None}
+    api.expect("GET", f"{VARIABLES}/v", 200, {"key": "v", "value": SECRET, "description": None})
+    api.expect("GET", FINGERPRINTS.replace("connections", "variables"), 200, listing("variables", row))
+    result = run("variable", True, key="v", value="no secret", fingerprint_key=KEY)
+    assert result["diff"][0]["before"]["value"] == "***"
+
+
+def test_purge_wants_to_know_what_may_stay(run: Run) -> None:
+    result = run("resources", purge=True)
+    assert "nothing says what may stay" in result["msg"]
+
+
+def test_names_of_objects_are_told_as_they_are(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", CONNECTIONS, 200, listing("connections")).expect("GET", FINGERPRINTS, 200, kept())
+    api.expect("GET", "/api/v2/pools", 200, listing("pools"))
+    one = {"connection_id": "a_warehouse_db", "conn_type": "postgres", "password": "warehouse",
+           "extra": {"dialect": "postgres", "name": "warehouse"}}  # fmt: skip
+    pools = [{"name": "a_warehouse", "slots": 1}]
+    result = run("resources", True, connections=[one], pools=pools, fingerprint_key=KEY)
+    assert result["connections"]["created"] == ["a_warehouse_db"] and result["pools"]["created"] == ["a_warehouse"]
+    assert result["diff"][0]["after"]["conn_type"] == "postgres"
+
+
 @pytest.mark.parametrize(("policy", "changed"), [({}, True), ({"update_secrets": "on_create"}, False)])
 def test_a_password_where_none_is_declared(api: ScriptedApi, run: Run, policy: Any, changed: bool) -> None:
     """Airflow shows null where there is none, so the mask tells that there is one."""
@@ -294,6 +349,17 @@ def test_a_password_where_none_is_declared(api: ScriptedApi, run: Run, policy: A
 )
 def test_a_truth_value_is_no_number(run: Run, name: str, options: dict[str, Any], option: str) -> None:
     assert run(name, **options)["msg"] == f"{option} must be a number, not true or false"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"connections": "x"}, "connections: dictionary requested"),
+        ({"connections": [{"connection_id": "c", "extra": "{x"}]}, "argument 'extra' is of type str found in 'conn"),
+    ],
+)
+def test_what_is_no_dictionary_is_named(run: Run, options: dict[str, Any], told: str) -> None:
+    assert run("resources", **options)["msg"].startswith(told)
 
 
 @pytest.mark.parametrize("value", ["[" * 1200, json.loads("[" * 200 + "]" * 200)])
@@ -456,12 +522,25 @@ def test_all_kinds_are_planned_before_any_is_written(api: ScriptedApi, run: Run,
 def test_the_default_pool_is_resized_by_a_mask(api: ScriptedApi, run: Run) -> None:
     """Without one Airflow refuses it, and with it all that came in the same action."""
     api.expect("GET", "/api/v2/pools", 200, listing("pools", DEFAULT_POOL, POOL_ROW))
+    api.expect("GET", "/api/v2/version", 200, VERSION)
     api.expect("PATCH", "/api/v2/pools", 200, done(update=["default_pool", "p"]))
     result = run("resources", pools=[{"name": "default_pool", "slots": 64}, {"name": "p", "description": "d"}])
     assert result["pools"]["updated"] == ["default_pool", "p"]
-    own, other = api.requests[1].body["actions"]
+    own, other = api.requests[2].body["actions"]
     assert own["update_mask"] == ["slots", "include_deferred"] and "update_mask" not in other
     assert [entity["name"] for action in (own, other) for entity in action["entities"]] == ["default_pool", "p"]
+
+
+def test_the_default_pool_of_an_airflow_that_knows_no_mask_in_bulk(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", "/api/v2/pools", 200, listing("pools", DEFAULT_POOL, POOL_ROW))
+    api.expect("GET", "/api/v2/version", 200, {"version": "3.1.8"})
+    for row in (DEFAULT_POOL, POOL_ROW):
+        api.expect("PATCH", f"/api/v2/pools/{row['name']}", 200, row)
+    result = run("resources", pools=[{"name": "default_pool", "slots": 64}, {"name": "p", "description": "d"}])
+    assert result["pools"]["updated"] == ["default_pool", "p"]
+    own, other = api.requests[2:]
+    assert own.body == {"pool": "default_pool", "slots": 64, "include_deferred": False}
+    assert "update_mask" in own.query and "update_mask" not in other.query
 
 
 def test_a_new_variable_gets_its_team_by_an_update(api: ScriptedApi, run: Run) -> None:

@@ -525,6 +525,7 @@ REFUSED = [
     row("port_range", "airflow_config.api.port: 80 - must be a port from 1024", config("api", "port", 80)),
     row("port_range", "airflow_config.api.port: 'http' - must be a port", config("api", "port", "http")),
     row("number", "airflow_drain_timeout: 0 - must be from 1 to", {"airflow_drain_timeout": 0}),
+    row("number", "airflow_worker_batch: 0 - must be from 1 to", {"airflow_worker_batch": 0}),
     row("number", "airflow_releases_keep: 1 - must be from 2 to", {"airflow_releases_keep": 1}),
     row("number", "airflow_database_port: 65536", {"airflow_database_port": "65536"}),
     row("size", "airflow_journal_max_size: '1 GB'", {"airflow_journal_max_size": "1 GB"}),

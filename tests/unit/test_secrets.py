@@ -20,12 +20,14 @@ from ansible_collections.windward.airflow.plugins.module_utils._kinds import (
     declare_connection,
 )
 from ansible_collections.windward.airflow.plugins.module_utils._masks import sensitive, without
+from ansible_collections.windward.airflow.plugins.module_utils._merge import replaced
 from ansible_collections.windward.airflow.plugins.module_utils._secrets import (
     VARIABLES,
     Fingerprints,
     carried,
     compare,
     pack,
+    spared,
     touched,
     unpack,
 )
@@ -72,6 +74,20 @@ def test_carried_lets_go_only_of_masks_that_airflow_restores() -> None:
         carried({"dsn": "***"}, lambda name: sensitive(name, ever=True))
 
 
+def nested(keys: str, value: Any) -> Any:
+    return nested(keys[:-1], {keys[-1]: value}) if keys else value
+
+
+def test_no_mask_goes_deeper_than_airflow_restores() -> None:
+    """Its SecretsMasker merges five levels, and stores what is below them as it comes."""
+    assert carried(nested("abcd", {"token": "***"}), sensitive)
+    with pytest.raises(ValueError, match="token"):
+        carried(nested("abcde", {"token": "***"}), sensitive)
+    for keys, stays in (("abcd", True), ("abcde", False)):
+        current, wanted = nested(keys, {"token": "***"}), nested(keys, {"token": "x"})
+        assert spared(current, wanted, sensitive, lambda path, value: True) == (current if stays else wanted)
+
+
 def test_the_reserved_names_are_not_masked_and_their_values_can_not_be() -> None:
     assert not sensitive("windward_fingerprints_connections") and not sensitive("windward_fingerprints_variables")
     text = pack({"name": {"event": 1, "when": "now", "who": "admin", "macs": {"abcd": "0123456789ab"}}})
@@ -79,7 +95,7 @@ def test_the_reserved_names_are_not_masked_and_their_values_can_not_be() -> None
     assert max(len(word) for word in text.split()) <= 4, "Airflow masks secrets of five characters or more"
 
 
-@pytest.mark.parametrize("text", ["", "v1 ***", "v1 abc", "v1 AAAA", None, "nonsense é"])
+@pytest.mark.parametrize("text", ["", "v2 ***", "v2 abc", "v2 AAAA", "v1 eJyr rgUA AXUA +Q==", None, "nonsense é"])
 def test_what_can_not_be_read_is_nothing(text: Any) -> None:
     assert unpack(text) is None
 
@@ -240,8 +256,10 @@ def test_what_a_fingerprint_is_made_of() -> None:
     value = {"a": {"b": "ä\""}, "c": [1, {"z": None, "y": 2}]}
     assert known._mark == mac(8, "key")
     assert known._macs("n", value, ("value",)) == {
-        mac(4, "n", ["value", "a", "b"]): mac(12, "n", ["value", "a", "b"], "ä\""),
-        mac(4, "n", ["value", "c"]): mac(12, "n", ["value", "c"], [1, {"z": None, "y": 2}]),
+        "value " + mac(4, "n", ["value", "a"]) + mac(4, "n", ["value", "a", "b"]): mac(
+            12, "n", ["value", "a", "b"], "ä\""
+        ),
+        "value " + mac(4, "n", ["value", "c"]): mac(12, "n", ["value", "c"], [1, {"z": None, "y": 2}]),
     }
 
 
@@ -262,6 +280,60 @@ def test_another_key_s_fingerprints_are_not_carried_on() -> None:
     write(server, "the key of another one", "new")
     assert same(server, "the key of another one", "***", "new")
     assert not same(server, "the key of one operator", "***", "old"), "it was overwritten since"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"a": "x"}, "y", {"a": "x"}],
+        ["y", {"a": "x"}, "y"],
+        [{"a": "x"}, {"b": "y"}, {"a": "x", "b": "y"}],
+        [{"a": {}}, {"a": {"b": "x"}}, {"a": {}}],
+    ],
+)
+def test_what_had_another_shape_once_is_not_known(values: list[Any]) -> None:
+    server, key = Server(), "a key of an operator"
+    for value in values[:-1]:
+        write(server, key, value)
+    assert same(server, key, "***", values[-2])
+    assert not same(server, key, "***", values[-1])
+
+
+def test_what_a_merge_left_is_still_known() -> None:
+    server = Server()
+
+    def known() -> Fingerprints:
+        one = Fingerprints(server, "connection", "a key of an operator", "on_change")  # type: ignore[arg-type]
+        one.asked = {"c"}
+        return one
+
+    def sees(path: str, value: Any) -> bool:
+        return known().same("c", ("extra", *path), "***", value)
+
+    whole = {"password": "p", "extra": {"a": {"t": "1", "u": "2"}, "b": "3", "c": "4"}}
+    known().record({"m": {"c": whole}}, set())
+    merge = {"a": {"t": "5"}, "b": {"x": "6"}}
+    places = [*replaced(whole["extra"], merge, ("extra",))]
+    assert places == [("extra", "a", "t"), ("extra", "b")]
+    known().record({"m": {"c": {"extra": merge}}}, set(), {"c": places})
+    assert sees("at", "5") and sees("au", "2") and sees("bx", "6") and sees("c", "4")
+    assert not sees("at", "1") and not sees("b", "3")
+    assert known().same("c", ("password",), "***", "p")
+    known().record({"m": {"c": {"extra": {"c": "4"}}}}, set())  # no merge
+    assert sees("c", "4") and not sees("au", "2")
+
+
+@pytest.mark.parametrize(
+    "change", [{"event": "x"}, {"when": 5}, {"when": "soon"}, {"macs": 5}, {"macs": {"a": []}}, {"wrote": None}]
+)
+def test_what_others_wrote_into_the_reserved_variables_is_nothing(change: dict[str, Any]) -> None:
+    server, key = Server(), "a key of an operator"
+    write(server, key, "x")
+    (row,) = server.rows
+    entry = unpack(row["value"])["v"]
+    row["value"] = pack({"v": {**entry, **change}, "w": entry})
+    known = Fingerprints(server, "variable", key, "on_change")  # type: ignore[arg-type]
+    assert [*known.entries] == ["w"]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +358,7 @@ class Logging(Server):
         self.log: list[dict[str, Any]] = []
 
     def pages(self, path: str, _key: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.rows if path == VARIABLES else [row for row in self.log if int(row["when"]) > int(query["after"])]
+        return self.rows if path == VARIABLES else [row for row in self.log if row["when"] > query["after"]]
 
     def get(self, _path: str, _query: dict[str, Any]) -> dict[str, Any]:
         return {"event_logs": self.log[::-1]}
@@ -294,7 +366,8 @@ class Logging(Server):
     def logged(self, kind: str, **extra: Any) -> None:
         number = len(self.log) + 1
         text = json.dumps(extra).replace("postgres", "***")
-        self.log.append({"event_log_id": number, "when": f"{number}", "owner": "x", "event": kind, "extra": text})
+        when = f"2026-01-01T00:00:{number:02}Z"
+        self.log.append({"event_log_id": number, "when": when, "owner": "x", "event": kind, "extra": text})
 
     def known(self, *asked: str) -> Fingerprints:
         known = Fingerprints(self, "connection", "a key of an operator", "on_change")  # type: ignore[arg-type]
@@ -307,7 +380,7 @@ class Logging(Server):
         for name in names if one_by_one else ():
             self.logged("patch_connection", connection_id=name)
         written = {mark: {name: {"password": "p"} for name in names}}
-        self.known(*names).record(written, set(), one_by_one)
+        self.known(*names).record(written, set(), one_by_one=one_by_one)
 
     def sees(self, *names: str) -> list[bool]:
         """In a run of each one's own; what was verified is kept with its moment."""

@@ -27,6 +27,7 @@ NUMBERS = {
     "airflow_redis_port": (1, 65535),
     "airflow_proxy_port": (1, 65535),
     "airflow_worker_concurrency": (1, 1000),
+    "airflow_worker_batch": (1, 1000),
     "airflow_releases_keep": (2, 50),  # the running one and the one to go back to
     "airflow_dags_releases_keep": (1, 1000),
     "airflow_drain_timeout": (1, 7 * DAY),
