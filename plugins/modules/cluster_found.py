@@ -116,9 +116,11 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         if not one.spec.unschedulable
         and not any(taint.effect in ("NoSchedule", "NoExecute") for taint in one.spec.taints or ())
     ]
-    claims = allowed(core.list_namespaced_persistent_volume_claim, namespace) if phase else []
-    quotas = allowed(core.list_namespaced_resource_quota, namespace) if phase else []
     forbidden = denied(authorization, namespace, rights)
+    # None of them is what makes a deployment a new one, so an answer that did not come must not be taken for none.
+    listed = phase and "list" not in forbidden.get("persistentvolumeclaims", ())
+    claims = ask(core.list_namespaced_persistent_volume_claim, namespace).items if listed else []
+    quotas = allowed(core.list_namespaced_resource_quota, namespace) if phase else []
     asked = phase == "Active" and not claims and "pods" not in forbidden
     return {
         "version": version.removeprefix("v"),
