@@ -73,7 +73,7 @@ from airflow.sdk import DAG, task
 with DAG("sleeper", schedule=None, catchup=False, is_paused_upon_creation=False):
     @task
     def sleep():
-        time.sleep(60)
+        time.sleep(100)
     sleep()
 """
 # The last migration of Airflow 3.3, and how it is taken back.
@@ -240,12 +240,37 @@ def test_a_killed_change_is_completed_and_touches_what_it_is_about(cluster: Clus
     assert deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed).changed == []
 
 
-def test_a_changed_secret_restarts_those_who_have_it(cluster: Cluster) -> None:
+def foreign(
+    cluster: Cluster, kind: str, version: str, component: str, command: str, **spec: object
+) -> dict[str, object]:
+    """What a release of the chart that somebody else made has, and ours has not."""
+    labels = {"release": cluster.name, "tier": "airflow", "component": component}
+    (pod, *_others) = (one for one in cluster.running() if one["metadata"]["labels"].get("component") == "scheduler")
+    scheduler = pod["spec"]["containers"][0]
+    container = {
+        "name": "x", "image": scheduler["image"], "command": ["sh", "-c", command],
+        **{key: scheduler[key] for key in ("resources", "securityContext")},
+    }  # fmt: skip
+    template = {"metadata": {"labels": labels}, "spec": {
+        "containers": [container], "securityContext": pod["spec"]["securityContext"],
+        **({"restartPolicy": "Never"} if kind == "Job" else {}),
+    }}  # fmt: skip
+    about = {"name": f"foreign-{component}", "labels": labels}
+    return {"apiVersion": version, "kind": kind, "metadata": about, "spec": {"template": template, **spec}}
+
+
+def test_a_changed_secret_restarts_those_who_have_it_and_what_is_foreign_goes(cluster: Cluster) -> None:
     before = cluster.pods()
     changed = {"triggerer": {"requests": {"cpu": "120m"}}}
+    selector = {"matchLabels": {"release": cluster.name, "tier": "airflow", "component": "worker"}}
+    workers = foreign(cluster, "StatefulSet", "apps/v1", "worker", "sleep 9999", selector=selector, serviceName="x")
+    job = foreign(cluster, "Job", "batch/v1", "create-user-job", "true")
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [workers, job]}))
+    cluster.kubectl("wait", "--for=condition=complete", "job/foreign-create-user-job", "--timeout=100s")
     deploy(
         cluster, "--tags", "data,airflow", airflow_jwt_secret="x" * 40, airflow_container_resources=changed
     )
+    assert "foreign" not in cluster.kubectl("get", "statefulsets,jobs,pods", "-oname")
     assert cluster.secrets()["jwt_secret"] == "x" * 40
     left = {component for uid, component in before.items() if uid not in cluster.pods()}
     assert left == {"api-server", "scheduler"}
