@@ -79,6 +79,7 @@ with DAG("sleeper", schedule=None, catchup=False, is_paused_upon_creation=False)
 # The last migration of Airflow 3.3, and how it is taken back.
 LAST, BEFORE_LAST = "d2f4e1b3c5a7", "9ff64e1c35d3"
 UNDO = "ALTER TABLE asset_partition_dag_run DROP COLUMN partition_date"
+IDLE = "trap 'exit 0' TERM; sleep 9999 & wait"
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +264,7 @@ def test_a_changed_secret_restarts_those_who_have_it_and_what_is_foreign_goes(cl
     before = cluster.pods()
     changed = {"triggerer": {"requests": {"cpu": "120m"}}}
     selector = {"matchLabels": {"release": cluster.name, "tier": "airflow", "component": "worker"}}
-    workers = foreign(cluster, "StatefulSet", "apps/v1", "worker", "sleep 9999", selector=selector, serviceName="x")
+    workers = foreign(cluster, "StatefulSet", "apps/v1", "worker", IDLE, selector=selector, serviceName="x")
     job = foreign(cluster, "Job", "batch/v1", "create-user-job", "true")
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [workers, job]}))
     cluster.kubectl("wait", "--for=condition=complete", "job/foreign-create-user-job", "--timeout=100s")
