@@ -64,7 +64,10 @@ LONG = {
     "own_services": "molecule test -s own_services",
     "vms_long": "TESTS=vms_long molecule test -s vms",
     # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
-    "kind": "tests/kind/run.sh -q -p no:cacheprovider tests/kind",
+    "kind_cluster": "tests/kind/run.sh pytest -q -p no:cacheprovider tests/kind",
+    "kind": "tests/kind/run.sh molecule test -s kind",
+    "cluster": "tests/browser/prepare.sh && tests/kind/run.sh molecule test -s cluster",
+    "kind_celery": "tests/kind/run.sh molecule test -s kind_celery",
 }
 STAGES = [(CHECK, os.cpu_count() or 1), (FIRST, 1), (VM, 2), (FAULTS, 1), (LONG, 1)]
 PARTS = {name: command for parts, _jobs in STAGES for name, command in parts.items()}
