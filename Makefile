@@ -69,8 +69,8 @@ test-long: venv ## Every fault on six virtual machines (an hour), a site's own s
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
 
 .PHONY: test-kind
-test-kind: venv ## Real Kind clusters, with what tests/kind-bed makes where no image can be pulled
-	$(BIN)/python tests/parts.py kind
+test-kind: venv ## Real Kind clusters and Airflow on three of them, with what tests/kind-bed makes where no image can be pulled
+	$(BIN)/python tests/parts.py kind_cluster kind kind_celery cluster
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog
@@ -88,6 +88,10 @@ bench: venv ## Time cold and idle runs against the official quick start, on new 
 .PHONY: bench-resources
 bench-resources: venv ## Time the module resources against Airflow's CLI and a loop of uri, on a new VM (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/resources.py
+
+.PHONY: bench-kind
+bench-kind: venv ## Time the first and the idle run on a Kind cluster against a bare helm
+	tests/kind/run.sh $(BIN)/python tests/benchmarks/kind.py
 
 .PHONY: bench-vms
 bench-vms: venv ## Time tasks through Celery against Airflow's stock configuration, and idle runs on six hosts against two, on new VMs (ROUNDS=3)

@@ -52,12 +52,12 @@ FIRST = {
 }
 # Two at a time: a play keeps one core busy.
 VM = {
-    # Registries and containerds on this machine; where nothing is cached yet, this first compiles containerd 2.
-    "registry": "tests/registry/prepare.sh && pytest -q -p no:cacheprovider tests/registry",
     "default": "tests/browser/prepare.sh && molecule test -s default",
     "modules": "molecule test -s modules",
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
+    # Registries and containerds on this machine; where nothing is cached yet, this first compiles containerd 2.
+    "registry": "tests/registry/prepare.sh && pytest -q -p no:cacheprovider tests/registry",
 }
 # Alone: it measures how long what runs on six machines takes to recover.
 FAULTS = {"vms": "molecule test -s vms"}
@@ -66,7 +66,10 @@ LONG = {
     "own_services": "molecule test -s own_services",
     "vms_long": "TESTS=vms_long molecule test -s vms",
     # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
-    "kind": "tests/kind/run.sh -q -p no:cacheprovider tests/kind",
+    "kind_cluster": "tests/kind/run.sh pytest -q -p no:cacheprovider tests/kind",
+    "kind": "tests/kind/run.sh molecule test -s kind",
+    "cluster": "tests/browser/prepare.sh && tests/kind/run.sh molecule test -s cluster",
+    "kind_celery": "tests/kind/run.sh molecule test -s kind_celery",
 }
 STAGES = [(CHECK, os.cpu_count() or 1), (FIRST, 1), (VM, 2), (FAULTS, 1), (LONG, 1)]
 PARTS = {name: command for parts, _jobs in STAGES for name, command in parts.items()}

@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils._preflight import ansible, engine
 from ..plugin_utils._preflight.contract import Contract
-from ..plugin_utils._preflight.rules.cluster_found import rights
+from ..plugin_utils._preflight.rules.cluster_found import pods, rights
 
 
 class ActionModule(ActionBase):
@@ -29,7 +29,9 @@ class ActionModule(ActionBase):
         if wrong:
             return ansible.result(wrong)
         host = deployment.hosts[name]
-        arguments = {"namespace": host["airflow_namespace"] or host["airflow_name"], "rights": rights(host)}
+        arguments = {
+            "namespace": host["airflow_namespace"] or host["airflow_name"], "rights": rights(host), "pods": pods(host),
+        }
         seen = self._execute_module(
             module_name="windward.airflow.cluster_found", module_args=arguments, task_vars=task_vars
         )

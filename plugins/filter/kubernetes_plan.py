@@ -36,8 +36,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - A dictionary with the chart's C(values), the objects of C(data) and C(support), the Job C(migration), and
-      C(secrets) with the content of each Secret by its name.
+    - A dictionary with the chart's C(values), the objects of C(data) and C(support), the Job C(migration), the Job
+      C(comparison) that tells whether there is something to migrate, and C(secrets) with the content of each Secret by
+      its name.
   type: dict
 """
 
@@ -53,12 +54,17 @@ def kubernetes_plan(
     """Return values, Secrets and objects."""
     release = Release(components, deployment, secrets)
     environment = objects.migration_environment(release, secrets)
+    migration = objects.migration(release, secrets)
+    values = release.values
+    # What was stopped for a migration runs again by an upgrade of the release, so that one must differ from the last.
+    values["apiServer"]["service"]["annotations"] = {"windward.airflow/migration": migration["metadata"]["name"]}
     return {
-        "values": release.values,
+        "values": values,
         "secrets": {**release.secrets, release.secret("migrate"): environment},
         "data": objects.data(release, secrets),
         "support": objects.support(release),
-        "migration": objects.migration(release, secrets),
+        "migration": migration,
+        "comparison": objects.comparison(migration),
     }
 
 

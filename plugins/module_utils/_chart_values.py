@@ -54,6 +54,8 @@ SECTIONS = {
 # Who asks Kubernetes for something: pods are the scheduler's to launch and to look after, their logs the api-server's
 # to read while they run. The rights are those of Roles of ours.
 ASKS_KUBERNETES: dict[str, set[str]] = {"KubernetesExecutor": {"scheduler", "api-server"}, "CeleryExecutor": set()}
+# Who has a token, too, where tasks may launch pods in a namespace of their own.
+LAUNCHES_PODS = {"worker", "triggerer"}
 
 
 class Release:
@@ -230,6 +232,7 @@ class Release:
             volumes.append({"name": "dags", "persistentVolumeClaim": {"claimName": claim}})
             mounts.append({"name": "dags", "mountPath": DAGS, "readOnly": True})
         variables, secret = self.granted[component], self.secret(component)
+        asks = ASKS_KUBERNETES[self.executor] | (LAUNCHES_PODS if self.deployment["task_pods_namespace"] else set())
         texts = [f"{name}={value}" for name, value in sorted(variables.items())]
         return {
             "env": [
@@ -241,7 +244,7 @@ class Release:
             "serviceAccount": {
                 "create": True,
                 "name": f"{self.name}-{component}",
-                "automountServiceAccountToken": component in ASKS_KUBERNETES[self.executor],
+                "automountServiceAccountToken": component in asks,
             },
             "podAnnotations": {
                 "windward.airflow/environment": digest(texts, self.key),

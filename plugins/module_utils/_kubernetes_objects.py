@@ -11,10 +11,11 @@ here holds a secret.
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
-from ._chart_values import CONTAINER, POD, Release, claim_name
+from ._chart_values import CONTAINER, LAUNCHES_PODS, POD, Release, claim_name
 from ._components import digest, dsn
 
 Object = dict[str, Any]
@@ -29,6 +30,13 @@ RIGHTS: dict[str, list[tuple[list[str], list[str]]]] = {
     ],
     "api-server": [(["pods"], ["get", "list"]), (["pods/log"], ["get"])],
 }
+# What a task does that launches a pod, and a triggerer that waits for one; in a namespace of its own, where it may.
+TASKS_RIGHTS: list[tuple[list[str], list[str]]] = [
+    (["pods"], ["create", "delete", "get", "list", "patch", "watch"]),
+    (["pods/exec"], ["create", "get"]),  # how an answer is fetched
+    (["pods/log"], ["get"]),
+    (["events"], ["list"]),
+]
 # The official images' user of both, and where their data is.
 SERVICE_USER, POSTGRES_DATA, REDIS_DATA = 999, "/var/lib/postgresql/data", "/data"
 # The server's own administrator: Airflow's user owns its database and no more.
@@ -68,20 +76,37 @@ def claim(deployment: dict[str, Any], volume: str) -> Object:
     return _object(deployment, "v1", "PersistentVolumeClaim", claim_name(deployment, volume), volume, spec=spec)
 
 
+def _role(
+    deployment: dict[str, Any], name: str, rules: list[Any], accounts: list[str], place: str = ""
+) -> list[Object]:
+    """A Role, bound to accounts of ours."""
+    version, space = "rbac.authorization.k8s.io/v1", deployment["namespace"]
+    allowed = [{"apiGroups": [""], "resources": resources, "verbs": verbs} for resources, verbs in rules]
+    whole = f"{deployment['name']}-{name}"
+    binding = {
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": whole},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": f"{deployment['name']}-{account}", "namespace": space}
+            for account in accounts
+        ],
+    }
+    made = [
+        _object(deployment, version, "Role", whole, name, rules=allowed),
+        _object(deployment, version, "RoleBinding", whole, name, **binding),
+    ]
+    for one in made:
+        one["metadata"]["namespace"] = place or space
+    return made
+
+
 def rights(deployment: dict[str, Any]) -> list[Object]:
-    """Roles for who asks Kubernetes, bound to one account each. Tasks have none."""
+    """Roles for who asks Kubernetes, bound to one account each. Tasks have none but by an option, and elsewhere."""
     found = []
-    for component, rules in RIGHTS.items() if deployment["executor"] == "KubernetesExecutor" else ():
-        name = f"{deployment['name']}-{component}"
-        allowed = [{"apiGroups": [""], "resources": resources, "verbs": verbs} for resources, verbs in rules]
-        found.append(_object(deployment, "rbac.authorization.k8s.io/v1", "Role", name, component, rules=allowed))
-        binding = {
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": deployment["namespace"]}],
-        }
-        found.append(
-            _object(deployment, "rbac.authorization.k8s.io/v1", "RoleBinding", name, component, **binding)
-        )
+    if deployment["executor"] == "KubernetesExecutor":
+        for component, rules in RIGHTS.items():
+            found += _role(deployment, component, rules, [component])
+    if deployment["task_pods_namespace"]:
+        found += _role(deployment, "tasks", TASKS_RIGHTS, sorted(LAUNCHES_PODS), deployment["task_pods_namespace"])
     return found
 
 
@@ -250,3 +275,12 @@ def migration(release: Release, secrets: dict[str, str]) -> Object:
     template = {"metadata": {"labels": labels(deployment, "migrate")}, "spec": spec}
     job = {"backoffLimit": 0, "template": template}
     return _object(deployment, "batch/v1", "Job", f"{deployment['name']}-migrate-{mark[:10]}", "migrate", spec=job)
+
+
+def comparison(migration: Object) -> Object:
+    """The same Job, but it only tells whether there is something to migrate: what runs is stopped before that."""
+    job = copy.deepcopy(migration)
+    job["metadata"]["name"] += "-compare"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    container["env"].append({"name": "COMPARE", "value": "1"})
+    return job

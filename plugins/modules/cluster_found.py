@@ -19,6 +19,11 @@ options:
     description: "What the user must be allowed to, C({resource.group: [verb, ...]}), in that namespace."
     type: dict
     default: {}
+  pods:
+    description: Pods such as those to come. A namespace that is empty is asked whether it takes them; none is made.
+    type: list
+    elements: dict
+    default: []
 attributes:
   check_mode:
     support: full
@@ -38,8 +43,9 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description:
-    - C(version) of Kubernetes, the phase of the C(namespace), C(denied) rights, C(storage_classes), the number of
-      C(nodes) that take pods, sizes of the C(claims) that are there, and C(quotas) with what is used of them.
+    - C(version) of Kubernetes, the phase of the C(namespace) and the level of C(pod_security) that it enforces,
+      C(denied) rights, C(storage_classes), the number of C(nodes) that take pods, sizes of the C(claims) that are
+      there, C(quotas) with what is used of them, and why pods would be C(refused) in a namespace that is empty.
   type: dict
   returned: success
   sample: {}
@@ -51,6 +57,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, apis, ask
 
+LEVEL = "pod-security.kubernetes.io/enforce"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -76,14 +83,25 @@ def allowed(call: Any, *arguments: Any) -> list[Any]:
         return []
 
 
+def refused(core: Any, namespace: str, pods: list[dict[str, Any]]) -> list[str]:
+    """Why pods would not be taken, by Pod Security, a quota, a range of limits, or a webhook."""
+    found = set()
+    for pod in pods:
+        try:
+            ask(core.create_namespaced_pod, namespace, pod, dry_run="All")
+        except ClusterError as error:
+            found.add(str(error))
+    return sorted(found)
+
+
 def look(module: AnsibleModule) -> dict[str, Any]:
     namespace = module.params["namespace"]
     names = ("CoreV1Api", "StorageV1Api", "AuthorizationV1Api", "VersionApi")
     core, storage, authorization, versions = apis(module, *names)
-    version = ask(versions.get_code).git_version
+    version, level = ask(versions.get_code).git_version, ""
     try:
         space = ask(core.read_namespace, namespace)
-        phase = space.status.phase
+        phase, level = space.status.phase, (space.metadata.labels or {}).get(LEVEL, "")
     except NotThere:
         phase = ""
     except ClusterError:
@@ -98,12 +116,18 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         if not one.spec.unschedulable
         and not any(taint.effect in ("NoSchedule", "NoExecute") for taint in one.spec.taints or ())
     ]
-    claims = allowed(core.list_namespaced_persistent_volume_claim, namespace) if phase else []
+    forbidden = denied(authorization, namespace, rights)
+    # None of them is what makes a deployment a new one, so an answer that did not come must not be taken for none.
+    listed = phase and "list" not in forbidden.get("persistentvolumeclaims", ())
+    claims = ask(core.list_namespaced_persistent_volume_claim, namespace).items if listed else []
     quotas = allowed(core.list_namespaced_resource_quota, namespace) if phase else []
+    asked = phase == "Active" and not claims and "pods" not in forbidden
     return {
         "version": version.removeprefix("v"),
         "namespace": phase,
-        "denied": denied(authorization, namespace, rights),
+        "pod_security": level,
+        "denied": forbidden,
+        "refused": refused(core, namespace, module.params["pods"]) if asked else [],
         "storage_classes": {
             name: (one.metadata.annotations or {}).get(DEFAULT_CLASS) == "true" for name, one in classes.items()
         },
@@ -115,7 +139,12 @@ def look(module: AnsibleModule) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={**OPTIONS, "rights": {"type": "dict", "default": {}}}, supports_check_mode=True
+        argument_spec={
+            **OPTIONS,
+            "rights": {"type": "dict", "default": {}},
+            "pods": {"type": "list", "elements": "dict", "default": []},
+        },
+        supports_check_mode=True,
     )
     try:
         found = look(module)

@@ -59,6 +59,11 @@ name:
   type: str
   returned: success
   sample: migrate-1
+done:
+  description: Whether it had succeeded before.
+  type: bool
+  returned: success
+  sample: true
 answer:
   description: What its pod wrote to its termination message; empty when that pod is gone.
   type: str
@@ -172,7 +177,7 @@ def main() -> None:
         answer = job.answer() if done or not module.check_mode else ""
     except ClusterError as error:
         module.fail_json(msg=f"Job {name} of namespace {module.params['namespace']}: {error}")
-    module.exit_json(changed=not done, name=name, answer=answer)
+    module.exit_json(changed=not done, name=name, done=done, answer=answer)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,12 @@ options:
     description: Secrets by name, from the inventory. Empty values are not given.
     type: dict
     default: {}
+  references:
+    description:
+      - "Secrets by name that somebody else keeps in another Secret of this namespace, C({fernet_key: {name: shared,
+        key: fernet}}). They are read each time, and win over those in O(given)."
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
@@ -75,6 +81,18 @@ from ..module_utils._generated import LostSecrets, completed, difference
 from ..module_utils._kubernetes import OPTIONS, ClusterError, Secrets
 
 
+def referred(store: Secrets, references: dict[str, dict[str, str]]) -> dict[str, str]:
+    """What other Secrets hold."""
+    found = {}
+    for name, place in references.items():
+        content, _version = store.read(place["name"])
+        if not (content or {}).get(place["key"]):
+            lacks = f"has no {place['key']}" if content is not None else "is not there"
+            raise ClusterError(f"{name} is to come from Secret {place['name']}, which {lacks}")
+        found[name] = (content or {})[place["key"]]
+    return found
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -83,6 +101,7 @@ def main() -> None:
             "labels": {"type": "dict", "default": {}},
             "names": {"type": "list", "elements": "str", "required": True, "no_log": False},
             "given": {"type": "dict", "default": {}, "no_log": True},
+            "references": {"type": "dict", "default": {}},
             "generate": {"type": "bool", "default": False},
             "expendable": {"type": "list", "elements": "str", "default": []},
         },
@@ -93,8 +112,8 @@ def main() -> None:
     try:
         store = Secrets(module)
         before, version = store.read(options["name"])
-        rest = (options[name] for name in ("given", "generate", "expendable"))
-        held = completed(before or {}, options["names"], *rest)
+        given = {**options["given"], **referred(store, options["references"])}
+        held = completed(before or {}, options["names"], given, options["generate"], options["expendable"])
         changed = held != before
         if changed and not module.check_mode:
             store.write(options["name"], held, options["labels"], before is not None, version)

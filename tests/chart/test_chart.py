@@ -123,9 +123,10 @@ def test_each_pod_has_its_own_secret_alone(executor: str) -> None:
         assert not pod["spec"].get("initContainers"), name
 
 
+@pytest.mark.parametrize("namespace", ["", "jobs"])
 @each_executor
-def test_who_has_a_token(executor: str) -> None:
-    objects = rendered(executor)
+def test_who_has_a_token(executor: str, namespace: str) -> None:
+    objects = rendered(executor, task_pods_namespace=namespace)
     # Kubernetes gives a token where nothing is said.
     found = [one for one in objects if one["kind"] == "ServiceAccount"]
     accounts = {one["metadata"]["name"]: one.get("automountServiceAccountToken", True) for one in found}
@@ -137,7 +138,9 @@ def test_who_has_a_token(executor: str) -> None:
             tokens.add(name)
     assert accounts.keys() == {pod["spec"]["serviceAccountName"] for _name, pod in pods(objects)}
     asks = {"Deployment airflow-api-server", "Deployment airflow-scheduler"}
-    assert tokens == (asks if executor == "KubernetesExecutor" else set())
+    launch = {name for name, _pod in pods(objects) if name == "task" or "worker" in name or "triggerer" in name}
+    assert len(launch) == (2 if executor == "KubernetesExecutor" else 3)
+    assert tokens == (asks if executor == "KubernetesExecutor" else set()) | (launch if namespace else set())
 
 
 def settings(objects: list[dict[str, Any]]) -> str:

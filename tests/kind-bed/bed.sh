@@ -148,7 +148,7 @@ step_down() {
 step_env() {
   printf 'export PATH=%q:$PATH:%q:%q\n' "$bed/bin" "$bed/engine/usr/sbin" "$bed/engine/usr/bin"
   printf 'export AIRFLOW_KIND_KUBERNETES=%q\n' "$kube"
-  printf 'export AIRFLOW_KIND_VARS=%q\n' "$here/vars.yml"
+  printf 'export AIRFLOW_KIND_VARS=@%q\n' "$here/vars.yml"
 }
 
 mkdir -p "$bed"/{bin,log,tmp,img,made}

@@ -42,6 +42,7 @@ DEPLOYMENT: dict[str, Any] = {
     "image": "apache/airflow:3.3.2",
     "chart": "1.22.0 sha256:0f",
     "pull_secrets": [],
+    "task_pods_namespace": "",
     "config": {},
     "environment": {},
     "base_url": "http://localhost:8080",

@@ -28,12 +28,17 @@ EXTERNAL = {"airflow_database_host": "db.example.org", "airflow_database_passwor
 def given(
     variables: dict[str, Any], groups: dict[str, list[str]], hosts: dict[str, dict[str, Any]]
 ) -> dict[str, engine.Given]:
-    """`hosts` has what differs: variables of one host, and its ansible_host."""
+    """`hosts` has what differs: variables of one host, its ansible_host and ansible_connection."""
     names = [*groups.get("airflow", ()), *groups.get("airflow_removed", ())]
+    own = {
+        name: {key: value for key, value in host.items() if not key.startswith("ansible")}
+        for name, host in hosts.items()
+    }
     return {
         name: engine.Given(
-            {**variables, **{key: value for key, value in hosts.get(name, {}).items() if key != "ansible_host"}},
+            {**variables, **own.get(name, {})},
             hosts.get(name, {}).get("ansible_host", f"10.0.0.{number}"),
+            hosts.get(name, {}).get("ansible_connection", "local" if groups.get("airflow_cluster") else "ssh"),
         )
         for number, name in enumerate(names, 10)
     }

@@ -61,6 +61,31 @@ def test_only_the_scheduler_may_make_pods(executor: str) -> None:
         assert subjects == [{"kind": "ServiceAccount", "name": name, "namespace": "airflow"}]
 
 
+def test_tasks_may_launch_pods_by_an_option_and_elsewhere() -> None:
+    assert all(one["metadata"]["namespace"] == "airflow" for one in ko.rights(DEPLOYMENT))
+    for executor in EXECUTORS:
+        deployment = {"executor": executor, "task_pods_namespace": "jobs"}
+        there = [one for one in ko.rights({**DEPLOYMENT, **deployment}) if one["metadata"]["namespace"] == "jobs"]
+        assert [one["kind"] for one in there] == ["Role", "RoleBinding"]
+        assert {(one["name"], one["namespace"]) for one in there[1]["subjects"]} == {
+            ("airflow-worker", "airflow"), ("airflow-triggerer", "airflow"),
+        }  # fmt: skip
+        values = release(**deployment).values
+        assert values["triggerer"]["serviceAccount"]["automountServiceAccountToken"]
+        kind = "kubernetes" if executor == "KubernetesExecutor" else "celery"
+        assert values["workers"][kind]["serviceAccount"]["automountServiceAccountToken"]
+        assert not values["dagProcessor"]["serviceAccount"]["automountServiceAccountToken"]
+
+
+def test_the_comparison_is_the_migration_but_for_what_it_is_told() -> None:
+    migration = ko.migration(release(), SECRETS)
+    whole = ko.comparison(migration)
+    assert whole["metadata"].pop("name") == migration["metadata"].pop("name") + "-compare"
+    (container,) = whole["spec"]["template"]["spec"]["containers"]
+    assert container["env"].pop() == {"name": "COMPARE", "value": "1"}
+    assert whole == migration
+
+
 def test_roles_are_for_the_accounts_of_the_chart() -> None:
     names = {one["metadata"]["name"] for one in ko.rights(DEPLOYMENT)}
     values = release().values

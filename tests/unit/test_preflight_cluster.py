@@ -10,14 +10,20 @@ from typing import Any
 import pytest
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
-from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster_found import amount, rights
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster_found import (
+    amount,
+    pods,
+    rights,
+)
 from preflight_case import CONTRACT, EXTERNAL, given
 
 GROUPS = {"airflow": ["c"], "airflow_cluster": ["c"]}
 FOUND: dict[str, Any] = {
     "version": "1.33.13",
     "namespace": "Active",
+    "pod_security": "restricted",
     "denied": {},
+    "refused": [],
     "storage_classes": {"standard": True, "fast": False},
     "nodes": 1,
     "claims": {},
@@ -64,6 +70,22 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("quota", "airflow_namespace: 'airflow' - quota team leaves 2 pods, and 6 are needed", quota("10", "8"), {}),
     ("quota", "quota team leaves 4 count/pods, and 5 are needed", quota("4", resource="count/pods"), EXTERNAL),
     ("quota", "leaves 7 pods, and 8 are needed", quota("7"), {"airflow_executor": "CeleryExecutor"}),
+    ("quota", "leaves 0.5 requests.cpu, and 0.61 are needed", quota("500m", resource="requests.cpu"), {}),
+    ("quota", "leaves 4.0Gi limits.memory, and 11.2Gi are needed", quota("4Gi", resource="limits.memory"), {}),
+    (
+        "quota",
+        "leaves 20.0Gi limits.memory, and 20.5Gi are needed",
+        quota("20Gi", resource="limits.memory"),
+        {"airflow_replicas": {"scheduler": 2}, "airflow_container_resources": {"task": {"limits": {"memory": "9Gi"}}}},
+    ),
+    ("quota", "leaves 2 persistentvolumeclaims, and 3 are", quota("5", "3", "persistentvolumeclaims"), {}),
+    ("quota", "leaves 10.0Gi requests.storage, and 11.0Gi are", quota("10Gi", resource="requests.storage"), EXTERNAL),
+    (
+        "refused_pods",
+        "airflow_namespace: takes no pod of ours: Kubernetes refuses: must specify limits.cpu",
+        {"refused": ["Kubernetes refuses: must specify limits.cpu"]},
+        {},
+    ),
 ]
 
 
@@ -74,7 +96,20 @@ def test_a_refusal(rule: str, says: str, changes: dict[str, Any], variables: dic
 
 
 def test_every_rule_speaks() -> None:
-    assert {rule.__name__ for rule in registry.CLUSTER_RULES} == {row[0] for row in ROWS}
+    assert {rule.__name__ for rule in registry.CLUSTER_RULES} == {*(row[0] for row in ROWS), "pod_security"}
+
+
+def test_a_weak_level_is_told() -> None:
+    (finding,) = found({"pod_security": "baseline"})
+    assert (finding.rule, finding.warning) == ("pod_security", True) and "enforces baseline" in str(finding)
+
+
+def test_pods_that_are_tried_are_as_ours() -> None:
+    deployment, _wrong = engine.deployment(CONTRACT, GROUPS, given({}, GROUPS, {}))
+    for pod in pods(deployment.hosts["c"]):
+        (container,) = pod["spec"]["containers"]
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]} and pod["spec"]["securityContext"]
+        assert container["resources"]["limits"] == {"memory": "2Gi"}
 
 
 @pytest.mark.parametrize(

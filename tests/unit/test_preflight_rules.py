@@ -82,6 +82,7 @@ def user(**differs: Any) -> dict[str, Any]:
 
 
 CLUSTER = {"airflow": ["c"], "airflow_cluster": ["c"]}
+REFERENCE = {"name": "shared", "key": "jwt"}
 TWO_CLUSTERS = {"airflow": ["c", "d"], "airflow_cluster": ["c", "d"]}
 POD_EACH = {"airflow_executor": "KubernetesExecutor"}
 
@@ -613,11 +614,24 @@ REFUSED = [
     ),
     # A Kind cluster.
     row("one_cluster", "group airflow_cluster: has c, d", POD_EACH, TWO_CLUSTERS),
+    row("cluster_from_here", "group airflow_cluster: c must be this computer", POD_EACH, CLUSTER,
+        {"c": {"ansible_connection": "ssh"}}),
+    row("cluster_from_here", "group airflow_cluster: c must be this computer", POD_EACH, CLUSTER,
+        {"c": {"ansible_connection": ""}}),
     row("only_in_a_cluster", "airflow_node_port: only a cluster reads it", {"airflow_node_port": 30080}),
     row("only_in_a_cluster", "airflow_image: only a cluster reads it", {"airflow_image": "apache/airflow:3.3.2"}),
     row("cluster_executor", "airflow_executor: 'LocalExecutor' - is for one host", groups=CLUSTER),
     in_pods("cluster_namespace", "namespace: 'My_Space' - use 1 to 63", namespace="My_Space"),
     in_pods("cluster_namespace", "namespace: 'kube-system' - is Kubernetes' own", namespace="kube-system"),
+    in_pods("secret_references", "secret_references.key: is not known", secret_references={"key": REFERENCE}),
+    in_pods("secret_references", "secret_references.jwt_secret: must be a dictionary",
+            secret_references={"jwt_secret": "shared"}),
+    in_pods("secret_references", "secret_references.jwt_secret: is no name",
+            secret_references={"jwt_secret": {"name": "A B", "key": "jwt"}}),
+    in_pods("secret_references", "jwt_secret: is given, and", jwt_secret=LONG,
+            secret_references={"jwt_secret": REFERENCE}),
+    in_pods("task_pods_namespace", "task_pods_namespace: 'kube-system' - must be", task_pods_namespace="kube-system"),
+    in_pods("task_pods_namespace", "task_pods_namespace: 'airflow' - is Airflow's own", task_pods_namespace="airflow"),
     in_pods("chart", "chart_source: './chart.tgz' - must begin with", chart_source="./chart.tgz"),
     in_pods("chart", "chart_version: 'latest' - must be a version", chart_version="latest"),
     in_pods("chart", "chart_digest: '1f7d' - must be sha256:", chart_digest="1f7d"),

@@ -30,10 +30,10 @@ def given(contract: Contract, variables: Mapping[str, Any], templar: Templar) ->
             values[name] = _plain(variables[name], templar)
         elif name.startswith("airflow_") or (ours(name) and near(name, contract.options)):
             values[name] = None
-    address = _plain(variables.get("ansible_host", ""), templar)
+    reached = (_plain(variables.get(name, ""), templar) for name in ("ansible_host", "ansible_connection"))
     return Given(
         {name: value for name, value in values.items() if value is not _OMITTED},
-        address if isinstance(address, str) else "",
+        *(value if isinstance(value, str) else "" for value in reached),
     )
 
 

@@ -52,6 +52,8 @@ class Contract:
     components: Mapping[str, Mapping[str, Any]]
     services: Mapping[str, Mapping[str, Any]]
     systems: tuple[Mapping[str, Any], ...]
+    containers: Mapping[str, Mapping[str, Any]]
+    volumes: Mapping[str, str]
 
     @classmethod
     def load(cls) -> Contract:
@@ -64,6 +66,8 @@ class Contract:
             components=constants["__airflow_components"],
             services=constants["__airflow_services"],
             systems=tuple(constants["__airflow_systems"]),
+            containers=constants["__airflow_containers"],
+            volumes=constants["__airflow_volumes"],
         )
 
     @cached_property

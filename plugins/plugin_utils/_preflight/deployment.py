@@ -72,6 +72,7 @@ class Host:
     unusable: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()  # names of airflow_* variables that the contract doesn't know
     address: str = ""  # ansible_host
+    connection: str = ""  # ansible_connection
     found: Mapping[str, Any] = field(default_factory=dict)  # what module `found` read there
 
     def __getitem__(self, name: str) -> Any:

@@ -21,10 +21,11 @@ Subject = TypeVar("Subject", Host, Deployment)
 
 @dataclass(frozen=True)
 class Given:
-    """What is known of a host before the rules: its airflow_* variables, evaluated, and its ansible_host."""
+    """What is known of a host before the rules: its airflow_* variables, evaluated, and how Ansible reaches it."""
 
     variables: Mapping[str, Any] = field(default_factory=dict)
     address: str = ""
+    connection: str = ""
 
 
 def declared(
@@ -72,6 +73,7 @@ def deployment(
             unusable,
             frozenset(host.variables) - contract.options.keys(),
             host.address,
+            host.connection,
         )
     findings = [
         replace(whole.hosts[name].refuse(p.path, p.text, None if p.secret else p.value), rule="types")

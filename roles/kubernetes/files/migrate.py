@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the migration's Job runs: roles and databases of our server, the schema, the first accounts.
 
-Each part does only what is missing. What it answers goes to the pod's termination message, as JSON.
+Each part does only what is missing. With COMPARE it tells whether the schema is another one, and leaves it as it is.
+What it answers goes to the pod's termination message, as JSON.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import secrets
@@ -47,6 +49,19 @@ def rows(statement: str) -> list[str]:
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         return [row[0] for row in cursor.fetchall()]
+
+
+def differs() -> bool:
+    """Whether the schema, Airflow's or FAB's, is another than this image's."""
+    from alembic.script import ScriptDirectory
+
+    (root,) = importlib.util.find_spec("airflow").submodule_search_locations
+    for table, place in {"alembic_version": "migrations", "alembic_version_fab": "providers/fab/migrations"}.items():
+        there = rows(f"SELECT tablename FROM pg_tables WHERE tablename = '{table}'")
+        found = rows(f"SELECT version_num FROM {table}") if there else []
+        if sorted(found) != sorted(ScriptDirectory(os.path.join(root, place)).get_heads()):
+            return True
+    return False
 
 
 def migrate() -> list[str]:
@@ -92,6 +107,6 @@ def accounts() -> list[str]:
 
 if GIVEN["databases"]:
     databases()
-answer = {"heads": migrate(), "created": accounts()}
+answer = {"differs": differs()} if os.environ.get("COMPARE") else {"heads": migrate(), "created": accounts()}
 with open("/dev/termination-log", "w", encoding="utf-8") as stream:
     json.dump(answer, stream)

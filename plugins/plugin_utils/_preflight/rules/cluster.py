@@ -18,11 +18,12 @@ from ..types import near
 GROUP = "airflow_cluster"
 # What only a cluster reads.
 ONLY_THERE = (
-    "airflow_kubeconfig", "airflow_kube_context", "airflow_namespace", "airflow_chart_source", "airflow_chart_version",
-    "airflow_chart_digest", "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image",
-    "airflow_redis_image", "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
+    "airflow_kubeconfig", "airflow_kube_context", "airflow_namespace", "airflow_secret_references",
+    "airflow_task_pods_namespace", "airflow_chart_source", "airflow_chart_version", "airflow_chart_digest",
+    "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image", "airflow_redis_image",
     "airflow_image_load", "airflow_image_registry_url", "airflow_image_registry_username",
     "airflow_image_registry_password", "airflow_image_aws_profile", "airflow_image_aws_role_arn",
+    "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
     "airflow_node_port", "airflow_storage_class", "airflow_storage_access_mode", "airflow_volume_sizes",
 )  # fmt: skip
 # What an image has in it, and nobody adds to a running pod.
@@ -32,6 +33,11 @@ IMAGE = r"[a-z0-9][\w.:/-]*\w(@sha256:[0-9a-f]{64})?"
 QUANTITY = r"\d+(\.\d+)?(m|[kKMGT]i?)?"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 CONTAINERS = (*COMPONENTS, "worker", "task", "log-groomer", "migrate", "postgresql", "redis")
+# What can be kept in a Secret of somebody else's.
+REFERRED = (
+    "fernet_key", "jwt_secret", "api_secret_key", "fingerprint_key", "admin_password", "database_password",
+    "results_database_password", "broker_password",
+)  # fmt: skip
 VOLUMES = ("postgresql", "redis", "logs", "dags")
 
 
@@ -52,6 +58,16 @@ def one_cluster(deployment: Deployment) -> Iterator[Finding]:
     members = deployment.members(GROUP)
     if len(members) > 1:
         yield deployment.group(GROUP, f"has {', '.join(members)}: one deployment has one cluster, keep one host")
+
+
+@whole
+def cluster_from_here(deployment: Deployment) -> Iterator[Finding]:
+    """The cluster is asked by the controller: pods become hosts, and are not reached through another one."""
+    for name in deployment.members(GROUP):
+        if name in deployment.hosts and deployment.hosts[name].connection not in ("local", "ansible.builtin.local"):
+            yield deployment.group(
+                GROUP, f"{name} must be this computer, from which the cluster is reached: ansible_connection: local"
+            )
 
 
 @each_host
@@ -79,6 +95,31 @@ def cluster_namespace(host: Host) -> Iterator[Finding]:
         yield host.refuse("airflow_namespace", "use 1 to 63 lower-case letters, digits and dashes, no dash at an end")
     elif name == "default" or name.startswith("kube-"):
         yield host.refuse("airflow_namespace", "is Kubernetes' own: give Airflow one of its own")
+
+
+@each_host
+def secret_references(host: Host) -> Iterator[Finding]:
+    """`airflow_secret_references` say where a secret is, and nobody gives it besides."""
+    yield from _unknown(host, "airflow_secret_references", REFERRED)
+    for name, place in host["airflow_secret_references"].items():
+        path = f"airflow_secret_references.{name}"
+        if not isinstance(place, Mapping) or place.keys() != {"name", "key"}:
+            yield host.refuse(path, "must be a dictionary with name and key", None)
+        elif not re.fullmatch(NAME, str(place["name"])) or not re.fullmatch(r"[\w.-]+", str(place["key"])):
+            yield host.refuse(path, "is no name of a Secret, or no key in one", None)
+        elif name in REFERRED and host[f"airflow_{name}"]:
+            yield host.refuse(f"airflow_{name}", f"is given, and {path} gives it, too: keep one", None)
+
+
+@each_host
+def task_pods_namespace(host: Host) -> Iterator[Finding]:
+    """Tasks launch pods in another namespace than Airflow's, where they could exec into the scheduler."""
+    name = host["airflow_task_pods_namespace"]
+    if name and (not re.fullmatch(NAME, name) or name == "default" or name.startswith("kube-")):
+        yield host.refuse("airflow_task_pods_namespace", "must be a namespace, and not Kubernetes' own")
+    elif name and name == (host["airflow_namespace"] or host["airflow_name"]):
+        problem = "is Airflow's own, where a task could then read every secret: give tasks another one"
+        yield host.refuse("airflow_task_pods_namespace", problem)
 
 
 @each_host

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from ....module_utils._chart_values import CONTAINER, POD
+from ....module_utils._kubernetes_objects import SERVICE_USER
 from ..deployment import Finding, Host
 from ..registry import when_cluster_found
 from .cluster import COMPONENTS
@@ -28,11 +31,27 @@ def rights(host: Host) -> dict[str, list[str]]:
         "pods": ["create", "delete", "get", "list"],
         "pods/log": ["get"],
         "pods/exec": ["create"],
+        "deployments/scale.apps": ["get", "patch"],
         "events": ["list"],
     }
     if host["airflow_executor"] == "KubernetesExecutor":
         wanted |= dict.fromkeys(("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"), CHANGES)
     return wanted
+
+
+def pods(host: Host) -> list[dict[str, Any]]:
+    """Pods such as those that will run: Airflow's, and those of our PostgreSQL and Redis."""
+    found = []
+    for name, user in (("scheduler", POD["runAsUser"]), ("postgresql", SERVICE_USER)):
+        own = host["airflow_container_resources"].get(name, {})
+        resources = {
+            kind: {**amounts, **own.get(kind, {})}
+            for kind, amounts in host.deployment.contract.containers[name].items()
+        }
+        container = {"name": name, "image": "x", "resources": resources, "securityContext": CONTAINER}
+        spec = {"securityContext": {**POD, "runAsUser": user}, "containers": [container]}
+        found.append({"metadata": {"name": f"{host['airflow_name']}-preflight"}, "spec": spec})
+    return found
 
 
 def amount(quantity: str) -> float:
@@ -101,19 +120,75 @@ def volume_changed(host: Host) -> Iterator[Finding]:
 
 
 @when_cluster_found
+def refused_pods(host: Host) -> Iterator[Finding]:
+    """A namespace that is there takes pods such as ours: its policies and limits were asked, and nothing was made."""
+    for sentence in host.found["refused"]:
+        yield host.refuse("airflow_namespace", f"takes no pod of ours: {sentence}", None)
+
+
+@when_cluster_found
+def pod_security(host: Host) -> Iterator[Finding]:
+    """A namespace that is there keeps its level of Pod Security, and it is said when that is a weak one."""
+    if host.found["namespace"] == "Active" and host.found["pod_security"] != "restricted":
+        level = host.found["pod_security"] or "no level"
+        name = host["airflow_namespace"] or host["airflow_name"]
+        yield host.warn(
+            "airflow_namespace",
+            f"enforces {level} of Pod Security, and is left so; every pod of ours passes restricted",
+            name,
+        )
+
+
+def containers(host: Host) -> Iterator[tuple[str, int]]:
+    """What runs, and how many of each: the deployment, and the largest that is with it for a time."""
+    replicas, celery = host["airflow_replicas"], host["airflow_executor"] == "CeleryExecutor"
+    yield from ((component, replicas.get(component, 1)) for component in COMPONENTS)
+    yield "log-groomer", replicas.get("scheduler", 1)
+    yield "migrate" if celery else "task", PODS_BESIDE
+    if not host["airflow_database_host"]:
+        yield "postgresql", 1
+    if celery:
+        yield "worker", sum(one.get("replicas", 1) for one in host["airflow_worker_sets"] or [{}])
+        yield "redis", 0 if host["airflow_broker_url"] else 1
+
+
+def needs(host: Host) -> dict[str, float]:
+    """What a new deployment takes of each resource that a quota can be of."""
+    found = dict(containers(host))
+    whole = {"pods": float(sum(number for name, number in found.items() if name != "log-groomer"))}
+    for name, number in found.items():
+        own = host["airflow_container_resources"].get(name, {})
+        for kind, amounts in host.deployment.contract.containers[name].items():
+            for resource, value in {**amounts, **own.get(kind, {})}.items():
+                key = f"{kind}.{resource}"
+                whole[key] = whole.get(key, 0) + number * amount(value)
+    sizes = {**host.deployment.contract.volumes, **host["airflow_volume_sizes"]}
+    volumes = [name for name in sizes if name in ("logs", "dags") or found.get(name)]
+    whole |= {
+        "persistentvolumeclaims": float(len(volumes)),
+        "requests.storage": sum(amount(sizes[name]) for name in volumes),
+    }
+    other = {"count/pods": "pods", "cpu": "requests.cpu", "memory": "requests.memory"}
+    return whole | {name: whole[same] for name, same in other.items()}
+
+
+def told(resource: str, value: float) -> str:
+    """An amount as a person reads it."""
+    return f"{value / 2**30:.1f}Gi" if resource.endswith(("memory", "storage")) else f"{value:.3g}"
+
+
+@when_cluster_found
 def quota(host: Host) -> Iterator[Finding]:
     """A quota of the namespace leaves room for a new deployment."""
     if host.found["claims"]:
         return
-    pods = sum(host["airflow_replicas"].get(component, 1) for component in COMPONENTS)
-    pods += 0 if host["airflow_database_host"] else 1
-    if host["airflow_executor"] == "CeleryExecutor":
-        pods += sum(one.get("replicas", 1) for one in host["airflow_worker_sets"] or [{}])
-        pods += 0 if host["airflow_broker_url"] else 1
     for name, one in host.found["quotas"].items():
-        for resource in ("pods", "count/pods"):
+        for resource, needed in needs(host).items():
             hard = one["hard"].get(resource)
-            left = amount(hard) - amount(one["used"].get(resource, "0")) if hard else pods + PODS_BESIDE
-            if left < pods + PODS_BESIDE:
-                problem = f"quota {name} leaves {left:.0f} {resource}, and {pods + PODS_BESIDE} are needed: raise it"
+            left = amount(hard) - amount(one["used"].get(resource, "0")) if hard else needed
+            if left < needed:
+                problem = (
+                    f"quota {name} leaves {told(resource, left)} {resource}, and {told(resource, needed)} are needed: "
+                    "raise it"
+                )
                 yield host.refuse("airflow_namespace", problem, host["airflow_namespace"] or host["airflow_name"])

@@ -53,7 +53,8 @@ def external_password(host: Host) -> Iterator[Finding]:
     if host["airflow_executor"] == "CeleryExecutor":
         needed.append("airflow_results_database_password")
     for variable in needed:
-        if host["airflow_database_host"] and not host[variable]:
+        referred = variable.removeprefix("airflow_") in host["airflow_secret_references"]
+        if host["airflow_database_host"] and not host[variable] and not referred:
             yield host.refuse(variable, "must be given, because airflow_database_host names an existing server")
 
 

@@ -1,0 +1,336 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a deployment on Kubernetes promises, with each executor, seen in its running pods.
+
+The tests run in the order in which they stand; the last one removes the deployment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from chart_case import COMPONENTS
+from cluster import Cluster, log_in
+from deployment import ROOT, deploy
+
+SCENARIO = os.environ.get("MOLECULE_SCENARIO_NAME", "kind")
+CLUSTER = Cluster(SCENARIO)
+CELERY = CLUSTER.executor == "CeleryExecutor"
+RUNNING = ["api-server", "scheduler", "dag-processor", "triggerer", *(["worker"] if CELERY else [])]
+# Which secret of the store stands behind each word of the matrix.
+STORED = {
+    "fernet_key": "fernet_key", "jwt_secret": "jwt_secret", "api_secret_key": "api_secret_key",
+    "database": "database_password",
+    **({"broker": "broker_password", "results_database": "results_database_password"} if CELERY else {}),
+}  # fmt: skip
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
+# What a task sees and may. It succeeds when that is what it ought to be.
+PROBE = '''
+import json, os, ssl, urllib.error, urllib.request
+from airflow.sdk import DAG, task
+
+def refused(path, body):
+    """Kubernetes' answer to somebody who has no token."""
+    place = "https://kubernetes.default.svc/api/v1/namespaces/NAME/" + path
+    asked = urllib.request.Request(place, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        urllib.request.urlopen(asked, context=ssl._create_unverified_context(), timeout=20)
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 0
+
+with DAG("probe", schedule=None, catchup=False, is_paused_upon_creation=False):
+    @task
+    def look():
+        secret = [n for n, v in os.environ.items() if "FERNET" in n or "JWT_SECRET" in n
+                  or n.startswith(("AIRFLOW__DATABASE__", "AIRFLOW_CONN_")) and "@" in v]
+        assert not secret, secret
+        assert os.environ["AIRFLOW__API__SECRET_KEY"] and os.environ["ITS_OWN"] == "{{ not helm's }}"
+        assert not os.path.exists("/var/run/secrets/kubernetes.io/serviceaccount/token")
+        try:
+            open("/opt/airflow/dags/written", "w")
+        except OSError as error:
+            assert error.errno == 30, error
+        else:
+            raise AssertionError("the DAGs can be written to")
+        pod = {"metadata": {"name": "own"}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
+        assert refused("pods", pod) in (401, 403)
+        assert refused("pods/NAME-postgresql-0/exec?command=id", {}) in (401, 403)
+        print("probe VERSION: the task looked around on", os.uname().nodename)
+    look()
+'''
+
+SLEEPER = """
+import time
+from airflow.sdk import DAG, task
+with DAG("sleeper", schedule=None, catchup=False, is_paused_upon_creation=False):
+    @task
+    def sleep():
+        time.sleep(100)
+    sleep()
+"""
+# The last migration of Airflow 3.3, and how it is taken back.
+LAST, BEFORE_LAST = "d2f4e1b3c5a7", "9ff64e1c35d3"
+UNDO = "ALTER TABLE asset_partition_dag_run DROP COLUMN partition_date"
+IDLE = "trap 'exit 0' TERM; sleep 9999 & wait"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return CLUSTER
+
+
+@pytest.fixture(scope="module")
+def dags(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's DAGs, and one that looks around."""
+    directory = Path(shutil.copytree(ROOT / "dags", tmp_path_factory.mktemp("own") / "dags"))
+    write(directory, "one")
+    return directory
+
+
+def write(dags: Path, version: str) -> None:
+    (dags / "probe.py").write_text(PROBE.replace("NAME", CLUSTER.name).replace("VERSION", version))
+
+
+def test_check_mode_changes_nothing_on_what_is_deployed(cluster: Cluster) -> None:
+    before = cluster.pods()
+    assert sorted(set(before.values()) & set(COMPONENTS)) == sorted(RUNNING)
+    assert deploy(cluster, "--check").changed == []
+    assert cluster.pods() == before
+
+
+def test_the_namespace_refuses_a_pod_that_is_not_restricted(cluster: Cluster) -> None:
+    """What the next test rests on: a bad pod is refused there."""
+    bad = {"containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad"}, "spec": bad}
+    said = cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod), check=False)
+    assert 'violates PodSecurity "restricted:latest"' in said
+
+
+def test_nothing_of_ours_was_refused(cluster: Cluster) -> None:
+    refused = [one["message"] for one in cluster.get("events") if "PodSecurity" in one.get("message", "")]
+    assert refused == []
+
+
+def test_the_release_holds_no_secret(cluster: Cluster) -> None:
+    told = cluster.run("helm", "get", "all", cluster.name, "--namespace", cluster.name)
+    assert f"{cluster.name}-scheduler-environment" in told
+    assert not [name for name, secret in cluster.secrets().items() if secret and secret in told]
+
+
+@pytest.mark.parametrize("component", RUNNING)
+def test_what_a_running_pod_has(cluster: Cluster, component: str) -> None:
+    """Its environment, its token and its files, seen from inside each of its containers."""
+    secrets = cluster.secrets()
+    granted = {STORED[name] for name in COMPONENTS[component]["secrets"] if name in STORED}
+    (pod, *_others) = (one for one in cluster.running() if one["metadata"]["labels"].get("component") == component)
+    name = pod["metadata"]["name"]
+    for container in (one["name"] for one in pod["spec"]["containers"]):
+        shown = cluster.inside(name, container, "env")
+        seen = {stored for stored in secrets if secrets[stored] and secrets[stored] in shown}
+        assert seen == granted if container == component else seen <= granted, container
+        there = cluster.inside(name, container, "ls", TOKEN, check=False)
+        asks = not CELERY and component in ("scheduler", "api-server")
+        assert ("token" in there.split()) is asks, (container, there)
+    own = cluster.inside(name, component, "printenv", "ITS_OWN")
+    assert own.strip() == "{{ not helm's }}"
+    configuration = cluster.inside(name, component, "cat", "/opt/airflow/airflow.cfg")
+    assert not [one for one, secret in secrets.items() if secret and secret in configuration]
+    runs_dags = COMPONENTS[component]["runs_dags"]
+    assert ("current" in cluster.inside(name, component, "ls", "/opt/airflow/dags", check=False)) is runs_dags
+    for directory in ["/opt/airflow/windward/windward_airflow", *(["/opt/airflow/dags"] if runs_dags else [])]:
+        said = cluster.inside(name, component, "touch", f"{directory}/x", check=False)
+        assert "Read-only file system" in said, directory
+
+
+@pytest.mark.parametrize(
+    ("account", "verb", "resource", "with_pods"),
+    [
+        ("scheduler", "create", "pods", "yes"),
+        ("scheduler", "create", "pods/exec", "no"),
+        ("scheduler", "get", "secrets", "no"),
+        ("api-server", "get", "pods/log", "yes"),
+        ("api-server", "create", "pods", "no"),
+        ("worker", "create", "pods", "no"),
+        ("worker", "create", "pods/exec", "no"),
+        ("worker", "get", "secrets", "no"),
+        ("dag-processor", "list", "pods", "no"),
+        ("triggerer", "list", "pods", "no"),
+    ],
+)
+def test_what_an_account_may(cluster: Cluster, account: str, verb: str, resource: str, with_pods: str) -> None:
+    who = f"--as=system:serviceaccount:{cluster.name}:{cluster.name}-{account}"
+    allowed = cluster.kubectl("auth", "can-i", verb, resource, who, check=False).split()[0]
+    assert allowed == ("no" if CELERY else with_pods)
+
+
+def query(cluster: Cluster, statement: str) -> str:
+    """Ask the metadata database."""
+    ask = f'PGPASSWORD="$POSTGRES_PASSWORD" psql -h 127.0.0.1 -U postgres -d airflow -tAc "{statement}"'
+    return cluster.inside(f"{cluster.name}-postgresql-0", "postgresql", "sh", "-c", ask).strip()
+
+
+def test_a_person_logs_in(cluster: Cluster) -> None:
+    """With the password that playbooks/password.yml shows. A log-in needs the table `session`, which FAB migrates."""
+    shown = cluster.play("playbooks/password.yml")
+    ((_name, _host, result),) = shown.results("Show the password that the administrator was made with")
+    before = int(query(cluster, "SELECT count(*) FROM session"))
+    assert "/auth/login" in log_in(cluster.url(), "admin", "wrong")
+    assert urllib.parse.urlsplit(log_in(cluster.url(), "admin", result["msg"])).path == "/"
+    assert int(query(cluster, "SELECT count(*) FROM session")) > before
+
+
+def probe(cluster: Cluster, version: str) -> str:
+    """Run the DAG that looks around; its log, read when its pod is gone, and the release that it ran with."""
+    with cluster.api() as api:
+        run = api.request("POST", "/api/v2/dags/probe/dagRuns", body={"logical_date": None})
+        path = f"/api/v2/dags/probe/dagRuns/{urllib.parse.quote(run['dag_run_id'])}"
+        deadline = time.monotonic() + 400
+        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline:
+            time.sleep(2)
+        while tasks_pods(cluster) and time.monotonic() < deadline:
+            time.sleep(1)
+        ended, log = api.get(path), str(api.get(f"{path}/taskInstances/look/logs/1"))
+    assert not tasks_pods(cluster)
+    assert ended["state"] == "success" and f"probe {version}: the task looked around" in log, log
+    return str(ended["bundle_version"])
+
+
+def tasks_pods(cluster: Cluster) -> list[str]:
+    return [one["metadata"]["name"] for one in cluster.get("pods") if "dag_id" in one["metadata"].get("labels", {})]
+
+
+def test_a_task_has_no_rights_and_its_log_outlives_its_pod_and_a_former_release_comes_back(
+    cluster: Cluster, dags: Path
+) -> None:
+    deploy(cluster, "--tags", "dags", airflow_dags=str(dags))
+    first = probe(cluster, "one")
+    write(dags, "two")
+    deploy(cluster, "--tags", "dags", airflow_dags=str(dags))
+    assert probe(cluster, "two") != first
+    deploy(cluster, "--tags", "dags", airflow_dags_release=first)
+    assert probe(cluster, "one") == first
+    assert f"{cluster.name}-dags" not in {one["metadata"]["name"] for one in cluster.get("pods")}
+    assert deploy(cluster, "--tags", "dags", airflow_dags_release=first).changed == []
+
+
+def test_broken_dags_are_refused_and_the_old_ones_stay(cluster: Cluster, dags: Path) -> None:
+    (dags / "broken.py").write_text("import nothing_that_is_there\n")
+    run = cluster.play("site.yml", "--tags", "dags", airflow_dags=str(dags))
+    assert run.code and "nothing_that_is_there" in "\n".join(run.failures), run.failures
+    (dags / "broken.py").unlink()
+    assert probe(cluster, "one")
+
+
+def test_a_killed_change_is_completed_and_touches_what_it_is_about(cluster: Cluster, tmp_path: Path) -> None:
+    before = cluster.pods()
+    changed = {"triggerer": {"requests": {"cpu": "120m"}}}
+    cluster.kill("pending-upgrade", tmp_path / "play.log", airflow_container_resources=changed)
+    run = deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed)
+    assert run.changed
+    assert {component for uid, component in before.items() if uid not in cluster.pods()} == {"triggerer"}
+    (pod,) = (one for one in cluster.running() if one["metadata"]["labels"].get("component") == "triggerer")
+    assert pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "120m"
+    assert deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed).changed == []
+
+
+def foreign(
+    cluster: Cluster, kind: str, version: str, component: str, command: str, **spec: object
+) -> dict[str, object]:
+    """What a release of the chart that somebody else made has, and ours has not."""
+    labels = {"release": cluster.name, "tier": "airflow", "component": component}
+    (pod, *_others) = (one for one in cluster.running() if one["metadata"]["labels"].get("component") == "scheduler")
+    scheduler = pod["spec"]["containers"][0]
+    container = {
+        "name": "x", "image": scheduler["image"], "command": ["sh", "-c", command],
+        **{key: scheduler[key] for key in ("resources", "securityContext")},
+    }  # fmt: skip
+    template = {"metadata": {"labels": labels}, "spec": {
+        "containers": [container], "securityContext": pod["spec"]["securityContext"],
+        **({"restartPolicy": "Never"} if kind == "Job" else {}),
+    }}  # fmt: skip
+    about = {"name": f"foreign-{component}", "labels": labels}
+    return {"apiVersion": version, "kind": kind, "metadata": about, "spec": {"template": template, **spec}}
+
+
+def test_a_changed_secret_restarts_those_who_have_it_and_what_is_foreign_goes(cluster: Cluster) -> None:
+    before = cluster.pods()
+    changed = {"triggerer": {"requests": {"cpu": "120m"}}}
+    selector = {"matchLabels": {"release": cluster.name, "tier": "airflow", "component": "worker"}}
+    workers = foreign(cluster, "StatefulSet", "apps/v1", "worker", IDLE, selector=selector, serviceName="x")
+    job = foreign(cluster, "Job", "batch/v1", "create-user-job", "true")
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [workers, job]}))
+    cluster.kubectl("wait", "--for=condition=complete", "job/foreign-create-user-job", "--timeout=100s")
+    deploy(
+        cluster, "--tags", "data,airflow", airflow_jwt_secret="x" * 40, airflow_container_resources=changed
+    )
+    assert "foreign" not in cluster.kubectl("get", "statefulsets,jobs,pods", "-oname")
+    assert cluster.secrets()["jwt_secret"] == "x" * 40
+    left = {component for uid, component in before.items() if uid not in cluster.pods()}
+    assert left == {"api-server", "scheduler"}
+
+
+def test_what_runs_is_drained_and_stopped_before_its_schema_changes(cluster: Cluster, dags: Path) -> None:
+    """The last migration is taken back, and a task runs on while the play finds that out."""
+    (dags / "sleeper.py").write_text(SLEEPER)
+    deploy(cluster, "--tags", "dags", airflow_dags=str(dags))
+    before = cluster.pods()
+    with cluster.api() as api:
+        run = api.request("POST", "/api/v2/dags/sleeper/dagRuns", body={"logical_date": None})
+        path = f"/api/v2/dags/sleeper/dagRuns/{urllib.parse.quote(run['dag_run_id'])}"
+        deadline = time.monotonic() + 200
+        while api.get(f"{path}/taskInstances/sleep")["state"] != "running" and time.monotonic() < deadline:
+            time.sleep(1)
+    query(cluster, f"{UNDO}; UPDATE alembic_version SET version_num = '{BEFORE_LAST}'")
+    run = deploy(cluster, "--tags", "data,airflow", airflow_admin_email="other@example.org")
+    assert "Stop what works with the old schema" in run.out
+    assert query(cluster, "SELECT version_num FROM alembic_version") == LAST
+    assert not set(before) & {uid for uid, component in cluster.pods().items() if component in RUNNING}
+    with cluster.api() as api:
+        task = api.get(f"{path}/taskInstances/sleep")
+    jobs = [one for one in cluster.get("jobs") if "migrate" in one["metadata"]["name"]]
+    assert task["state"] == "success" and [task["end_date"] < one["status"]["startTime"] for one in jobs] == [True]
+    assert deploy(cluster, "--tags", "data,airflow", airflow_admin_email="other@example.org").changed == []
+
+
+def test_lost_secrets_are_not_made_anew(cluster: Cluster) -> None:
+    kept = json.loads(cluster.kubectl("get", "secret", f"{cluster.name}-secrets", "-ojson"))
+    cluster.kubectl("delete", "secret", f"{cluster.name}-secrets")
+    run = cluster.play("site.yml", "--tags", "data")
+    said = "\n".join(run.failures)
+    assert run.code and "fernet_key" in said and "restore it" in said, said
+    kept["metadata"] = {key: kept["metadata"][key] for key in ("name", "namespace", "labels")}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(kept))
+    assert deploy(cluster, "--tags", "data").changed == []
+
+
+def test_status(cluster: Cluster) -> None:
+    run = cluster.play("playbooks/status.yml")
+    assert run.code == 0, run.failures
+    ((_name, _host, shown),) = run.results("Show the deployment")
+    text = "\n".join(shown["msg"])
+    assert all(re.search(rf"{cluster.name}-{one}\S* +{one} +Running", text) for one in RUNNING), text
+
+
+def test_cleanup_removes_what_was_made(cluster: Cluster) -> None:
+    refused = cluster.play("playbooks/cleanup.yml")
+    assert refused.code and "Nothing was changed" in "\n".join(refused.failures)
+    tags = ("--tags", "airflow,data")
+    run = cluster.play("playbooks/cleanup.yml", *tags, airflow_confirm=cluster.name)
+    assert run.code == 0 and run.changed, run.failures
+    assert cluster.name not in cluster.run("kubectl", "get", "namespaces", "-oname")
+    deadline = time.monotonic() + 60  # the provisioner of volumes takes its time
+    while (volumes := cluster.run("kubectl", "get", "persistentvolumes", "-oname")) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert volumes == ""
+    again = cluster.play("playbooks/cleanup.yml", *tags, airflow_confirm=cluster.name)
+    assert (again.code, again.changed) == (0, []), again.failures
+    run = cluster.play("playbooks/cleanup.yml", airflow_confirm=cluster.name)
+    assert run.code == 0 and cluster.kind["name"] not in cluster.run("kind", "get", "clusters"), run.failures
