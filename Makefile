@@ -97,6 +97,11 @@ bench-kind: venv ## Time the first and the idle run on a Kind cluster against a 
 bench-vms: venv ## Time tasks through Celery against Airflow's stock configuration, and idle runs on six hosts against two, on new VMs (ROUNDS=3)
 	$(BIN)/python tests/benchmarks/machines.py
 
+.PHONY: bench-images
+bench-images: venv ## Time an image's way from a registry to two nodes against docker pull, save and import (ROUNDS=3)
+	tests/registry/prepare.sh
+	$(BIN)/python tests/benchmarks/images.py
+
 .PHONY: matrix
 matrix: venv ## Try every module on each version of Airflow, look into its audit log (VERSIONS="3.1.8 3.2.2")
 	tests/matrix/prepare.sh

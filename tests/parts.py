@@ -56,6 +56,8 @@ VM = {
     "modules": "molecule test -s modules",
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
+    # Registries and containerds on this machine; where nothing is cached yet, this first compiles containerd 2.
+    "registry": "tests/registry/prepare.sh && pytest -q -p no:cacheprovider tests/registry",
 }
 # Alone: it measures how long what runs on six machines takes to recover.
 FAULTS = {"vms": "molecule test -s vms"}

@@ -9,7 +9,6 @@ import http.client
 import json
 import random
 import re
-import socket
 import ssl
 import time
 import urllib.request
@@ -23,6 +22,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from . import _pods
 from ._answers import expected, misfit
+from ._patience import lasting, retry_after
 
 VERSION = "0.1.0"
 PAGE = 100  # Airflow's own ceiling: a higher limit is cut to it without a word
@@ -262,9 +262,10 @@ class Client:
                 uncertain = uncertain or (writes and self._sent)
                 said = f"{method} {self._url(path)}: {self._reason(exc)}{self._via}"
                 outcome = AirflowApiError(said, uncertain=uncertain)
-                if _lasting(exc):
+                if lasting(exc):
                     raise outcome from exc
-            wait = max(_retry_after(outcome), random.uniform(pause / 2, pause))
+            asked = retry_after(outcome.headers) if isinstance(outcome, Reply) else 0
+            wait = max(asked, random.uniform(pause / 2, pause))
             pause = min(pause * 2, 8)
             if safe and time.monotonic() + wait <= give_up:
                 time.sleep(wait)
@@ -410,26 +411,9 @@ def _writes(method: str, path: str) -> bool:
     return method != "GET" and path != TOKEN_PATH
 
 
-def _lasting(exc: Exception) -> bool:
-    """Errors that waiting doesn't cure."""
-    unknown_host = isinstance(exc, socket.gaierror) and exc.errno != socket.EAI_AGAIN
-    known = (ssl.SSLCertVerificationError, http.client.InvalidURL)
-    return unknown_host or isinstance(exc, known) or getattr(exc, "lasting", False)
-
-
 def _token_refused(reply: Reply) -> bool:
     """Airflow answers 403 for a bad token as for a missing permission; only the text tells them apart."""
     return reply.status == 401 or (reply.status == 403 and reply.detail() == "Invalid JWT token")
-
-
-def _retry_after(outcome: Reply | AirflowApiError) -> float:
-    value = outcome.headers.get("Retry-After", "") if isinstance(outcome, Reply) else ""
-    if value.isdecimal():
-        return float(value)  # of any length, which an int isn't
-    try:
-        return parsedate_to_datetime(value).timestamp() - time.time()
-    except (TypeError, ValueError, OverflowError):
-        return 0
 
 
 def _plain_text(body: bytes) -> str:

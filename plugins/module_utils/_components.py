@@ -202,7 +202,6 @@ def environment(
         "AIRFLOW_HOME": home,
         "AIRFLOW_CONFIG": deployment["config_dir"] + "/airflow.cfg",
         "AIRFLOW_HOST_ADDRESS": deployment["address"],
-        "AIRFLOW_CANARY_QUEUES": ",".join(deployment["queues"]),
         "PYTHONPATH": ":".join(deployment["pythonpath"]),
         "PATH": deployment["install_dir"] + "/current/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": home,
@@ -316,6 +315,10 @@ def plan(
                       "page": components[name]["page"]})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})
+    if any(runs_dags(name, components, deployment["executor"]) for name in host_components):
+        # Read by the canary in each of its processes, so that a new queue restarts nothing.
+        files.append({"path": deployment["config_dir"] + "/canary_queues", "mode": "0644",
+                      "content": "".join(f"{queue}\n" for queue in deployment["queues"])})
     if deployment["proxy"]["ca"]:
         files.append({"path": deployment["proxy"]["ca_path"], "content": deployment["proxy"]["ca"], "mode": "0644"})
     return {"files": files, "secrets": secret_texts, "units": units}

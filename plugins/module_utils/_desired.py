@@ -365,7 +365,7 @@ def _singly(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[s
     answer = _in_bulk(client, kind, deleting) if deleting else {}
     unreachable = ""
     for action in (action for action in actions if action["action"] != "delete"):
-        done = answer.setdefault(action["action"], {"success": [], "errors": []})
+        done = answer[action["action"]] = answer.get(action["action"]) or {"success": [], "errors": []}
         for entity in action["entities"]:
             name = entity[kind.key]
             try:

@@ -170,14 +170,29 @@ def test_a_worker_leaves_when_its_tasks_have_ended(vms: Deployment, ledger: Ledg
         assert run.code == 0, run.failures
 
 
-def test_a_new_worker_touches_its_host_and_the_rules_about_it(vms: Deployment, ledger: Ledger) -> None:
-    run = vms.play("playbooks/scale.yml", airflow_dags=str(ledger.dags))
+@pytest.fixture
+def larger(vms: Deployment, tmp_path: Path) -> Iterator[Path]:
+    """The inventory with a queue that nobody else consumes, for its second worker."""
+    hosts: dict[str, Any] = yaml.safe_load((vms.inventory / "hosts.yml").read_text())
+    hosts["airflow"]["hosts"][WORKERS[1]]["airflow_worker_queues"] = ["default", "a_new_one"]
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (tmp_path / "group_vars").symlink_to(vms.inventory / "group_vars")
+    yield tmp_path
+
+
+def test_a_new_worker_touches_its_host_and_the_rules_about_it(vms: Deployment, ledger: Ledger, larger: Path) -> None:
+    inventory, vms.inventory = vms.inventory, larger
+    try:
+        run = vms.play("playbooks/scale.yml", airflow_dags=str(ledger.dags))
+    finally:
+        vms.inventory = inventory
     assert run.code == 0, run.failures
     changed = {(host, task.rpartition(" : ")[2]) for task, host, result in run.results() if result.get("changed")}
     elsewhere = {(host, task) for host, task in changed if host != WORKERS[1]}
     assert elsewhere <= {
         (DATA, "Write settings, rules, users and unit"), (DATA, "Run the instance with them"),  # PgBouncer's
         (CONTROL[0], "Run the canary"),
+        *((host, "Write configuration, environments and units") for host in (*CONTROL, WORKERS[0])),  # its queues
     }, elsewhere  # fmt: skip
     assert run.restarted() == ["worker"]
     share(WORKERS[1], ledger.outside / WORKERS[1])

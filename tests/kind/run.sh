@@ -9,4 +9,5 @@ if ! command -v kind >/dev/null || ! docker pull -q "kindest/node:v$version" >/d
   eval "$("$bed" env)"
   trap '"$bed" down' EXIT
 fi
+"$(dirname "$0")/../registry/prepare.sh"
 "$@"

@@ -215,7 +215,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             else:
                 self.give(*self.forward(body))
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
 
         def forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
             upstream = http.client.HTTPConnection(*proxy.upstream, timeout=60)

@@ -336,3 +336,13 @@ def test_another_authority_restarts_what_starts_tasks_and_nothing_else() -> None
 
     one, other = digests("one"), digests("other")
     assert [name for name in COMPONENTS if one[name] != other[name]] == ["worker"]
+
+
+def test_a_new_queue_restarts_nothing_but_what_consumes_it() -> None:
+    """The canary reads its queues from a file, so they are in no environment."""
+    former, plan_ = (plan(["scheduler", "worker"], queues=names) for names in (["default"], ["default", "new"]))
+    path = "/etc/airflow/canary_queues"
+    assert [file["content"] for one in (former, plan_) for file in one["files"] if file["path"] == path] == [
+        "default\n", "default\nnew\n"
+    ]  # fmt: skip
+    assert former["units"] == plan_["units"]

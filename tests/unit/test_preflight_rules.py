@@ -92,6 +92,12 @@ def kind(**differs: Any) -> dict[str, Any]:
     return {"airflow_kind_cluster": {"kubernetes_version": "1.34.3", **differs}}
 
 
+def loaded(says: str, **variables: Any) -> Row:
+    """Says what of an image that is brought to the nodes of a Kind cluster."""
+    named = {f"airflow_{name}": value for name, value in {"image": "example.org/a:1", **variables}.items()}
+    return row("image_load", f"airflow_{says}", {**POD_EACH, **kind(), **named}, CLUSTER)
+
+
 def kind_node(**differs: Any) -> dict[str, Any]:
     return kind(nodes=[{"role": "control-plane", **differs}])
 
@@ -635,6 +641,13 @@ REFUSED = [
     in_pods("cluster_images", "requirements: can't be added to pods", requirements=["pandas"]),
     in_pods("cluster_images", "system_packages: can't be added to pods", system_packages=["git"]),
     in_pods("cluster_images", "plugins: can't be added to pods", plugins="/etc"),
+    loaded("image: can't be brought to the nodes: example.org/a has no tag", image="example.org/a"),
+    loaded("image: can't be brought to the nodes: x.amazonaws.com is no registry of ECR", image="x.amazonaws.com/a:1"),
+    loaded("image_registry_url: 'example.org' - must begin with", image_registry_url="example.org"),
+    loaded("image_registry_password: is empty, and airflow_image_registry_username", image_registry_username="reader"),
+    loaded("image_registry_username: is empty, and airflow_image_registry_password", image_registry_password="x"),
+    loaded("image_aws_profile: 'a' - is for ECR, and example.org is another registry", image_aws_profile="a"),
+    loaded("image_aws_role_arn: 'a' - is for ECR, and example.org", image_aws_role_arn="a"),
     in_pods("cluster_ca", "database_ca_path: '/etc/ca.pem' - is not brought", database_ca_path="/etc/ca.pem"),
     in_pods("replicas", "replicas.schedulr: is not known; did you mean scheduler", replicas={"schedulr": 1}),
     in_pods("replicas", "replicas.scheduler: 0 - must be a number from 1", replicas={"scheduler": 0}),
@@ -1165,6 +1178,10 @@ def test_accepted_with_a_kind_cluster() -> None:
     {**EXTERNAL, **POD_EACH, "airflow_storage_access_mode": "ReadWriteMany", "airflow_storage_class": "shared"},
     {**POD_EACH, "airflow_chart_source": "oci://registry.example.org/charts", "airflow_node_port": 30080},
     {**POD_EACH, "airflow_image": f"registry.example.org:5000/team/airflow:3.3.2@sha256:{'0f' * 32}"},
+    {**POD_EACH, **kind(), "airflow_image": f"registry.example.org:5000/team/airflow:3.3.2@sha256:{'0f' * 32}"},
+    {**POD_EACH, **kind(), "airflow_image": "kind-loaded", "airflow_image_load": False},
+    {**POD_EACH, **kind(), "airflow_image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow:20261122080000",
+     "airflow_image_aws_profile": "build", "airflow_image_registry_url": "https://mirror.example.org"},
     {**POD_EACH, "airflow_replicas": {"scheduler": 2, "triggerer": 0}, "airflow_volume_sizes": {"logs": "20Gi"}},
     {**POD_EACH, "airflow_container_resources": {"scheduler": {"requests": {"cpu": "500m", "memory": "1.5Gi"}}}},
 ])

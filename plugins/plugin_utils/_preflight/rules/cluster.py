@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ....module_utils._image import parse, region
+from ....module_utils._registry import ImageError
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from ..types import near
@@ -19,6 +21,8 @@ ONLY_THERE = (
     "airflow_kubeconfig", "airflow_kube_context", "airflow_namespace", "airflow_secret_references",
     "airflow_task_pods_namespace", "airflow_chart_source", "airflow_chart_version", "airflow_chart_digest",
     "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image", "airflow_redis_image",
+    "airflow_image_load", "airflow_image_registry_url", "airflow_image_registry_username",
+    "airflow_image_registry_password", "airflow_image_aws_profile", "airflow_image_aws_role_arn",
     "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
     "airflow_node_port", "airflow_storage_class", "airflow_storage_access_mode", "airflow_volume_sizes",
 )  # fmt: skip
@@ -147,6 +151,29 @@ def cluster_images(host: Host) -> Iterator[Finding]:
         if value:
             problem = "can't be added to pods: build an image with it, and give that as airflow_image instead"
             yield host.refuse(variable, problem, None)
+
+
+@each_host
+def image_load(host: Host) -> Iterator[Finding]:
+    """An image that is brought to nodes has a registry, a tag or a digest, and a log-in that is whole."""
+    name = host["airflow_image"]
+    if not here(host) or not host["airflow_kind_cluster"] or not host["airflow_image_load"] or not name:
+        return
+    try:
+        reference = parse(re.sub(r":[^:/@]+@", "@", name))
+    except ImageError as error:
+        yield host.refuse("airflow_image", f"can't be brought to the nodes: {error}", None)
+        return
+    url = host["airflow_image_registry_url"]
+    if url and not re.match(r"https?://[\w.\[-]", url):
+        yield host.refuse("airflow_image_registry_url", "must begin with https:// or http:// and name a host")
+    pair = ("airflow_image_registry_username", "airflow_image_registry_password")
+    for given, missing in (pair, reversed(pair)):
+        if host[given] and not host[missing]:
+            yield host.refuse(missing, f"is empty, and {given} is given: give both, or none", None)
+    for variable in ("airflow_image_aws_profile", "airflow_image_aws_role_arn"):
+        if host[variable] and not region(reference):
+            yield host.refuse(variable, f"is for ECR, and {reference.host} is another registry: leave it out")
 
 
 @each_host

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
@@ -36,7 +37,15 @@ class Deferred(BaseOperator):
         print("canary: a triggerer woke this task")
 
 
-for queue in os.environ["AIRFLOW_CANARY_QUEUES"].split(","):
+def queues() -> list[str]:
+    """In a pod by its environment; on a host by a file beside ``airflow.cfg``, so that a new queue needs no restart."""
+    named = os.environ.get("AIRFLOW_CANARY_QUEUES")
+    if named:
+        return named.split(",")
+    return Path(os.environ["AIRFLOW_CONFIG"]).with_name("canary_queues").read_text().split()
+
+
+for queue in queues():
     with DAG(
         f"canary_{queue}",
         schedule=None,

@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private to the collection. The containerd of one node, behind a door: a container of Docker, or this host itself.
+
+containerd has no other door for an import than its own program `ctr`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import re
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ._docker import Docker
+from ._image import MACHINES, PINNED, Image, Plan, Record, Seen, index_json
+from ._pipes import Local
+from ._registry import Blob, ImageError
+
+# One program tells all: each start of one in a container takes as long as all that it does.
+LOOK = r"""
+c() { "$ctr" -a "$address" -n "$namespace" "$@"; }
+ctr=$1 address=$2 namespace=$3
+next() { printf '\n=\n'; }
+uname -m && next && c content ls -q && next && c images ls "$5" && next && c snapshots --snapshotter "$4" ls
+"""
+QUEUE = 8  # chunks of a megabyte that wait for a node
+
+
+def door(docker: Docker | None, name: str, timeout: float) -> Callable[[list[str]], Any]:
+    if docker:
+        return lambda command: docker.start(name, command)
+    return lambda command: Local(command, timeout)
+
+
+class Node:
+    """One containerd."""
+
+    def __init__(
+        self, name: str, start: Callable[[list[str]], Any], *, ctr: str, address: str, namespace: str, snapshotter: str
+    ) -> None:
+        self.name, self._start = name, start
+        self._ctr, self._address, self._namespace, self._snapshotter = ctr, address, namespace, snapshotter
+        self.platform = ""
+        self.seen = Seen({}, frozenset(), frozenset())
+
+    def look(self, repository: str) -> Seen:
+        pattern = re.sub(r"([.\[\]])", r"\\\\\1", repository)
+        said = self._run([
+            "sh", "-c", LOOK, "sh", self._ctr, self._address, self._namespace, self._snapshotter,
+            f'name~="^{pattern}[:@]"',
+        ], "its containerd can't be asked")
+        machine, content, names, chains = (part.strip() for part in said.split("\n=\n"))
+        self.platform = MACHINES.get(machine, f"linux/{machine}")
+        records = {}
+        for line in names.splitlines()[1:]:
+            digest = re.search(r"\s(sha\d+:[0-9a-f]+)\s", line)
+            if digest:
+                pinned = f"{PINNED}=pinned" in line.split()[-1].split(",")
+                records[line.split()[0]] = Record(digest[1], pinned)
+        committed = frozenset(row[0] for row in map(str.split, chains.splitlines()) if row[-1:] == ["Committed"])
+        self.seen = Seen(records, frozenset(content.split()), committed)
+        return self.seen
+
+    def stream(self, image: Image) -> Stream:
+        command = self._command("images", "import", "--local", "--platform", image.platform)
+        return Stream(self.name, self._start([*command, "--snapshotter", self._snapshotter, "-"]))
+
+    def settle(self, image: Image, plan: Plan, pinned: bool) -> None:
+        """Names and labels; the tag last, so that it never stands for what isn't whole."""
+        tags = image.names[1:] if plan.rename else ()
+        for name in plan.label:
+            if name not in tags:
+                self._label(name, pinned)
+        for tag in tags:
+            self._run(self._command("images", "tag", "--local", "--force", image.names[0], tag), f"{tag} can't be set")
+        for name in plan.release:
+            self._label(name, False)
+
+    def forget(self, name: str) -> None:
+        """Best effort after a failed import, whose own error is what matters."""
+        with contextlib.suppress(ImageError):
+            self._run(self._command("images", "rm", name), "")
+
+    def _label(self, name: str, pinned: bool) -> None:
+        label = f"{PINNED}={'pinned' if pinned else ''}"
+        self._run(self._command("images", "label", name, label), f"{name} can't be labelled")
+
+    def _command(self, *words: str) -> list[str]:
+        return [self._ctr, "-a", self._address, "-n", self._namespace, *words]
+
+    def _run(self, command: list[str], trouble: str) -> str:
+        try:
+            with contextlib.closing(self._start(command)) as program:
+                program.close_input()
+                out, err = program.output()
+                code = ended(program)
+        except ImageError as exc:
+            raise ImageError(f"node {self.name}: {exc}") from exc
+        except (OSError, subprocess.SubprocessError) as exc:
+            raise ImageError(f"node {self.name}: {reason(exc)}") from exc
+        if code:
+            raise ImageError(f"node {self.name}: {trouble}: {last(err or out)}")
+        return str(out.decode(errors="replace"))
+
+
+class Stream:
+    """An archive on its way into a node, from a queue of its own: no node waits for another one's disk, for a while."""
+
+    def __init__(self, name: str, program: Any) -> None:
+        self.name, self.sent, self.error = name, 0, ""
+        self._program = program
+        self._queue: queue.Queue[bytes | None] = queue.Queue(QUEUE)
+        self._dead, self._aborted = threading.Event(), False
+        self._said: tuple[bytes, bytes] = (b"", b"")
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._writer.start()
+        self._reader.start()
+        self._entry("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+
+    @property
+    def alive(self) -> bool:
+        return not self._dead.is_set()
+
+    def begin(self, blob: Blob) -> None:
+        """Blobs follow each other, each with `put` for its bytes and `end`."""
+        self.put(_header("blobs/" + blob.digest.replace(":", "/"), blob.size), counts=False)
+
+    def put(self, data: bytes, counts: bool = True) -> None:
+        """Wait for room; what a dead node does not take is dropped."""
+        while self.alive:
+            try:
+                self._queue.put(data, timeout=0.2)
+                self.sent += len(data) if counts else 0
+                return
+            except queue.Full:
+                continue
+
+    def end(self, blob: Blob) -> None:
+        self.put(bytes(-blob.size % tarfile.BLOCKSIZE), counts=False)
+
+    def finish(self, image: Image) -> None:
+        """The index comes last: without it nothing is imported."""
+        self._entry("index.json", index_json(image))
+        self.put(bytes(2 * tarfile.BLOCKSIZE), counts=False)
+        self._queue_end()
+
+    def abort(self) -> None:
+        self._aborted = True
+        self._dead.set()
+        self._queue_end()
+        self._program.abort()
+        self._close()
+
+    def result(self) -> str:
+        """Why the import failed, or nothing."""
+        self._writer.join()
+        self._reader.join()
+        try:
+            code = None if self.error else ended(self._program)
+        except (ImageError, OSError, subprocess.SubprocessError) as exc:
+            self.error = str(exc)
+        self._close()
+        return self.error or (last(self._said[1] or self._said[0]) if code else "")
+
+    def _close(self) -> None:
+        self._writer.join(10)
+        self._reader.join(10)
+        self._program.close()
+
+    def _entry(self, name: str, text: bytes) -> None:
+        self.put(_header(name, len(text)) + text + bytes(-len(text) % tarfile.BLOCKSIZE), counts=False)
+
+    def _queue_end(self) -> None:
+        while True:
+            try:
+                self._queue.put(None, timeout=0.2)
+                return
+            except queue.Full:
+                if not self.alive:
+                    with contextlib.suppress(queue.Empty):
+                        self._queue.get_nowait()
+
+    def _write(self) -> None:
+        try:
+            while (data := self._queue.get()) is not None:
+                if self.alive:
+                    self._program.write(data)
+            if not self._aborted:
+                self._program.close_input()
+        except (OSError, ValueError) as exc:
+            # A program that ended says itself why; one that takes nothing any more does not.
+            if isinstance(exc, TimeoutError):
+                self.error = self.error or reason(exc)
+                self._program.abort()
+            self._dead.set()
+
+    def _read(self) -> None:
+        try:
+            self._said = self._program.output()
+        except (OSError, ValueError) as exc:
+            self.error = self.error or reason(exc)
+        self._dead.set()
+
+
+def _header(name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o644
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+def ended(program: Any) -> int:
+    """How a program ended. The engine learns of that a moment after its streams do."""
+    for _try in range(50):
+        code: int | None = program.code()
+        if code is not None:
+            return code
+        time.sleep(0.1)
+    raise ImageError("the node does not tell how its program ended")
+
+
+def reason(exc: Exception) -> str:
+    if isinstance(exc, TimeoutError):
+        return "it neither takes nor says anything any more (node_timeout)"
+    return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+
+
+def last(said: bytes) -> str:
+    """The last line of a program's complaint, which is its own; before it stand the log's."""
+    lines = said.decode(errors="replace").strip().splitlines()
+    return re.sub(r"^ctr: ", "", lines[-1])[:400] if lines else "it says nothing"

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Debian's docker-registry and containerd 1.7, unpacked and not installed; containerd 2 from its Go module, where there
+# is a Go that can build it.
+set -euo pipefail
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/windward.airflow/registry
+containerd2=2.2.9
+"$(dirname "$0")/../kind-bed/bed.sh" debs >/dev/null
+mkdir -p "$cache"
+if [[ ! -x $cache/usr/bin/docker-registry ]]; then
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  chmod 755 "$work"
+  (cd "$work" && { apt-get -qq download docker-registry 2>/dev/null || { apt-get -qq update && apt-get -qq download docker-registry; }; })
+  dpkg-deb -x "$work"/docker-registry_*.deb "$cache"
+fi
+version=$(go env GOVERSION 2>/dev/null | sed -E 's/^go1\.([0-9]+).*/\1/')
+if [[ ! -x $cache/containerd2/ctr ]] && ((${version:-0} >= 25)); then
+  export GOMODCACHE=$cache/gomod GOCACHE=$cache/gocache GOFLAGS='-modcacherw -trimpath' CGO_ENABLED=0 GOBIN=$cache/part
+  go install -ldflags '-s -w' github.com/containerd/containerd/v2/cmd/{ctr,containerd}@v$containerd2
+  mv "$cache/part" "$cache/containerd2"
+  rm -rf "$cache/gomod" "$cache/gocache"
+fi

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Nodes in containers of a real Docker engine, as those of a Kind cluster are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_script import run_module
+from fault_proxy import FaultProxy
+from images import Layer, Made, Pusher, noise
+from servers import DockerRegistry, Engine
+
+NODES = ["first", "second"]
+Load = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def engine(work: Path) -> Iterator[Engine]:
+    one = Engine(work / "engine")
+    one.run("proxy", "external-load-balancer")
+    for name in NODES:
+        one.run(name)
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def made(push: Pusher, layers: list[Layer]) -> Made:
+    return push.image("1.0", layers, others=("linux/arm64",))
+
+
+@pytest.fixture
+def load(engine: Engine, registry: DockerRegistry, repository: str, capsys: pytest.CaptureFixture[str]) -> Load:
+    for name in NODES:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                engine.ctr(name, "version")
+                break
+            except AssertionError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+
+    def run(tag: str = "1.0", check: bool = False, **options: Any) -> dict[str, Any]:
+        given = {
+            "image": f"registry.example.org/{repository}:{tag}", "registry_url": registry.url, "retry_timeout": 3,
+            "docker_host": engine.host, "cluster": engine.CLUSTER, **options,
+        }  # fmt: skip
+        return run_module("ecr_image", {k: v for k, v in given.items() if v is not None}, capsys, check=check)
+
+    return run
+
+
+def names(engine: Engine, node: str) -> set[str]:
+    return set(engine.ctr(node, "images", "ls", "-q").split())
+
+
+def test_all_nodes_of_a_cluster(
+    engine: Engine, load: Load, made: Made, registry: DockerRegistry, repository: str
+) -> None:
+    foreseen = load(check=True)
+    assert foreseen["changed"] and sorted(foreseen["nodes"]) == NODES, foreseen
+    before = registry.lines()
+    done = load()
+    assert done["changed"], done
+    assert [row["bytes"] for row in done["nodes"].values()] == [made.size()] * 2
+    assert registry.written(before) <= 1.05 * made.size()
+    name = f"registry.example.org/{repository}"
+    for node in NODES:
+        assert {f"{name}:1.0", f"{name}@{made.target}"} <= names(engine, node)
+        checked = engine.ctr(node, "images", "check", f"name=={name}:1.0").splitlines()[1].split()
+        assert "complete" in checked and checked[-1] == "true"
+    assert not load()["changed"]
+
+
+def test_one_node_more(engine: Engine, load: Load, made: Made) -> None:
+    load(cluster=None, nodes=["first"])
+    done = load()
+    assert {name: row["changed"] for name, row in done["nodes"].items()} == {"first": False, "second": True}
+
+
+def test_engines_and_nodes_that_are_not_there(engine: Engine, load: Load, made: Made, tmp_path: Path) -> None:
+    assert "there is no Kind cluster nobody in the engine" in load(cluster="nobody")["msg"]
+    assert "No such file or directory" in load(docker_host=f"unix://{tmp_path}/sock")["msg"]
+    assert "only an engine at a socket of this computer" in load(docker_host="tcp://127.0.0.1:2375")["msg"]
+    said = load(cluster=None, nodes=["first", "nobody"])["msg"]
+    assert said.startswith("node nobody: the Docker engine answers 404: No such container")
+    engine.docker("stop", "-t", "1", "second")
+    try:
+        assert "node second: the Docker engine answers 409: container" in load()["msg"]
+    finally:
+        engine.docker("start", "second")
+
+
+def test_a_node_that_is_stopped_while_it_is_fed(
+    engine: Engine, load: Load, registry: DockerRegistry, push: Pusher, repository: str
+) -> None:
+    made = push.image("1.0", [Layer("big", noise(40)), Layer("small", b"small")])
+    proxy = FaultProxy(registry.url)
+
+    def kill(handler: Any, body: bytes) -> None:
+        engine.docker("kill", "second")
+        handler.give(*handler.forward(body))
+
+    proxy.spoil("GET", f"/v2/.*/blobs/{made.layers[0]}", kill)
+    try:
+        done = load(registry_url=proxy.url)
+        assert done["failed"] and done["msg"].startswith("node second: ") and "first" not in done["msg"], done
+        assert f"registry.example.org/{repository}:1.0" in names(engine, "first")
+    finally:
+        proxy.stop()
+        engine.docker("start", "second")
+
+
+def test_an_import_that_fails(engine: Engine, load: Load, registry: DockerRegistry, push: Pusher) -> None:
+    """What ctr says in the container is what the task says."""
+    made = push.image("1.0", [Layer("a", b"a")])
+    said = load(snapshotter="nobody")["msg"]
+    assert "snapshotter" in said and made.target not in said
