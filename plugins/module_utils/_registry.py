@@ -12,7 +12,6 @@ import random
 import re
 import ssl
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -56,13 +55,6 @@ class Blob:
     media_type: str
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Redirects are followed by hand: urllib would take the log-in along to the other host."""
-
-    def redirect_request(self, *_args: Any) -> None:
-        return None
-
-
 class Registry:
     """Learns from the first refusal how the registry wants its log-in, renews what expires, retries, takes up again."""
 
@@ -85,9 +77,11 @@ class Registry:
         self._challenge: dict[str, str] = {}
         self._authorization = ""
         self._expires = float("inf")
-        self._opener = urllib.request.build_opener(
-            _Stay, urllib.request.HTTPSHandler(context=_tls(ca_path, validate_certs))
-        )
+        # Answers as they come: urllib's own handler of redirects would take the log-in along to the other host.
+        self._opener = urllib.request.OpenerDirector()
+        self._opener.add_handler(urllib.request.ProxyHandler())
+        self._opener.add_handler(urllib.request.HTTPHandler())
+        self._opener.add_handler(urllib.request.HTTPSHandler(context=_tls(ca_path, validate_certs)))
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
@@ -238,9 +232,12 @@ class Registry:
             if reply.status not in REDIRECTS:
                 return reply
             reply.close()
-            place = urljoin(place, reply.headers.get("Location", ""))
+            try:
+                place = urljoin(place, reply.headers.get("Location", ""))
+            except ValueError:
+                place = ""
             if not place.startswith("https://") and not (self._plain and place.startswith("http://")):
-                raise ImageError(f"{self._url} redirects to {_shown(place)}, which is not https")
+                raise ImageError(f"{self._url} redirects to {_shown(place) or 'nowhere'}, which is not https")
             own = urlsplit(place)[:2] == urlsplit(self._url)[:2]
             reply = self._patiently(method, place, {**headers, **(self._header() if own else {})})
         reply.close()
@@ -255,10 +252,7 @@ class Registry:
                 url, method=method, headers={"User-Agent": "windward.airflow", **headers}
             )
             try:
-                try:
-                    reply = self._opener.open(request, timeout=self._timeout)
-                except urllib.error.HTTPError as answer:
-                    reply = answer
+                reply: Any = self._opener.open(request, timeout=self._timeout)
                 if reply.status != 429 and reply.status < 500:
                     return reply
                 reply.close()

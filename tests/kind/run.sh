@@ -9,5 +9,4 @@ if ! command -v kind >/dev/null || ! docker pull -q "kindest/node:v$version" >/d
   eval "$("$bed" env)"
   trap '"$bed" down' EXIT
 fi
-"$(dirname "$0")/../registry/prepare.sh"
 "$@"

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,3 +136,39 @@ def test_nodes_of_another_platform_than_this_computer(
     push.image("1.0", [Layer("a", b"a")])
     monkeypatch.setattr(_ecr_image.os, "uname", lambda: os.uname_result(("Linux", "n", "r", "v", "aarch64")))
     assert load()["platform"] == "linux/amd64"
+
+
+def test_the_role(
+    engine: Engine, load: Load, registry: DockerRegistry, push: Pusher, repository: str, tmp_path: Path
+) -> None:
+    """What site.yml does before the release: airflow_image, on the nodes of the cluster that the host declares."""
+    made = push.image("1.0", [Layer("a", b"a")])
+    root = Path(__file__).parents[2]
+
+    def play(*words: str, **differs: Any) -> int:
+        host = {
+            "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
+            "airflow_kind_cluster": {"name": engine.CLUSTER}, "airflow_image_registry_url": registry.url,
+            "airflow_image": f"registry.example.org/{repository}:1.0", **differs,
+        }  # fmt: skip
+        inventory = {"airflow": {"children": {"airflow_cluster": {"hosts": {"localhost": host}}}}}
+        (tmp_path / "hosts.yml").write_text(json.dumps(inventory))
+        role = {"name": "windward.airflow.kind_cluster", "tasks_from": "image"}
+        plays = [{"hosts": "airflow_cluster", "gather_facts": False, "tasks": [{"ansible.builtin.import_role": role}]}]
+        (tmp_path / "play.yml").write_text(json.dumps(plays))
+        own = {"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "DOCKER_HOST": engine.host}
+        program = str(Path(sys.executable).parent / "ansible-playbook")
+        done = subprocess.run(
+            [program, str(tmp_path / "play.yml"), "-i", str(tmp_path / "hosts.yml"), *words], cwd=root,
+            env={**os.environ, **own}, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert not done.returncode, done.stdout + done.stderr
+        return sum(map(int, re.findall(r"changed=(\d+)", done.stdout)))
+
+    name = f"registry.example.org/{repository}"
+    assert play(airflow_image_load=False) == play(airflow_image="") == 0
+    assert play("--check") == 1 and f"{name}:1.0" not in names(engine, "first")
+    assert play() == 1 and play() == 0
+    assert all({f"{name}:1.0", f"{name}@{made.target}"} <= names(engine, node) for node in NODES)
+    # With both, Kubernetes asks for the digest.
+    assert play(airflow_image=f"{name}:other@{made.target}") == 0

@@ -91,6 +91,14 @@ def test_plain_http_only_when_said_so(deliver: Deliver, node: Containerd, made: 
     assert "GET https://127.0.0.1" in said
 
 
+def test_a_proxy_of_the_environment(
+    deliver: Deliver, node: Containerd, spoiled: FaultProxy, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", spoiled.url)
+    assert deliver()["changed"]
+    assert spoiled.count("GET", BLOBS) == 3 and all(one.absolute for one in spoiled.seen)
+
+
 # -- log-in ------------------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +225,7 @@ def test_redirects_without_end_and_to_nowhere(
     said = refused(node, deliver(registry_url=spoiled.url))
     assert said.endswith("redirects to ftp://example.org/x, which is not https")
     spoiled.reset().spoil("GET", BLOBS, answer(307, Location="http://[?secret"))
-    assert refused(node, deliver(registry_url=spoiled.url)).endswith("Invalid IPv6 URL")
+    assert refused(node, deliver(registry_url=spoiled.url)).endswith("redirects to nowhere, which is not https")
 
 
 @pytest.mark.parametrize("fault", [broken_off, cut_short, reset_before])
