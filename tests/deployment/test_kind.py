@@ -52,7 +52,7 @@ with DAG("probe", schedule=None, catchup=False, is_paused_upon_creation=False):
         secret = [n for n, v in os.environ.items() if "FERNET" in n or "JWT_SECRET" in n
                   or n.startswith(("AIRFLOW__DATABASE__", "AIRFLOW_CONN_")) and "@" in v]
         assert not secret, secret
-        assert os.environ["AIRFLOW__API__SECRET_KEY"] and os.environ["ITS_OWN"] == "{{ not helm's }}"
+        assert os.environ["AIRFLOW__API__SECRET_KEY"] and os.environ["ITS_OWN"] == "{{ not_helms }}"
         assert not os.path.exists("/var/run/secrets/kubernetes.io/serviceaccount/token")
         try:
             open("/opt/airflow/dags/written", "w")
@@ -140,7 +140,7 @@ def test_what_a_running_pod_has(cluster: Cluster, component: str) -> None:
         asks = not CELERY and component in ("scheduler", "api-server")
         assert ("token" in there.split()) is asks, (container, there)
     own = cluster.inside(name, component, "printenv", "ITS_OWN")
-    assert own.strip() == "{{ not helm's }}"
+    assert own.strip() == "{{ not_helms }}"
     configuration = cluster.inside(name, component, "cat", "/opt/airflow/airflow.cfg")
     assert not [one for one, secret in secrets.items() if secret and secret in configuration]
     runs_dags = COMPONENTS[component]["runs_dags"]
