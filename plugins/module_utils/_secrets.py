@@ -176,7 +176,7 @@ def _whole(entry: Any) -> bool:
     if not isinstance(entry, dict) or not {*UNSEEN, "macs", "key"} <= entry.keys():
         return False
     events = (entry["event"], entry.get("wrote", 0))
-    if not all(type(one) is int for one in events) or not DATE.fullmatch(str(entry["when"])):
+    if not all(isinstance(one, int) for one in events) or not DATE.fullmatch(str(entry["when"])):
         return False
     return isinstance(entry["macs"], dict) and all(isinstance(mac, str) for mac in entry["macs"].values())
 

@@ -127,7 +127,7 @@ class Pusher:
             entries = [{**manifest, "platform": {"os": "linux", "architecture": machine}}]
             for other in others:
                 fake = {**document, "annotations": {"for": other}}
-                system, _, architecture = other.partition("/")
+                system, architecture = other.split("/", 1)
                 platform = {"os": system, "architecture": architecture}
                 entries.append({**self.document("", kind, fake), "platform": platform})
             made.others = {entry["digest"] for entry in entries[1:]}

@@ -334,7 +334,7 @@ def test_a_blob_that_is_collected_between_look_and_import(
     push.image("2.0", [layers[0], Layer("top", b"of the second")])
 
     def collect(handler: Any, body: bytes) -> None:
-        node.ctr("images", "rm", "--sync", *[one for one in node.ctr("images", "ls", "-q").split()])
+        node.ctr("images", "rm", "--sync", *node.ctr("images", "ls", "-q").split())
         assert made.layers[0] not in node.content()
         handler.give(*handler.forward(body))
 
