@@ -120,13 +120,14 @@ def limits_requests(proxy: Proxy) -> None:
     # In HTTP/2 no header needs to announce a body; Python speaks HTTP/1 only.
     said = proxy.deployment.shell(
         f"""command -v curl > /dev/null || apt-get install --yes --quiet=2 curl > /dev/null 2>&1
-for method in GET OPTIONS DELETE; do
-  head -c 100000 /dev/zero | curl --silent --insecure --http2 --request $method --upload-file - --output /dev/null \
-    --write-out '%{{http_version}} %{{http_code}}\n' https://{proxy.address}:{proxy.port}/api/v2/version
-done""",
+for size in 100 100000; do for method in GET OPTIONS DELETE; do
+  head -c $size /dev/zero | curl --silent --insecure --http2 --request $method --upload-file - --output /dev/null \
+    --write-out '%{{http_version}} %{{http_code}}\n' https://{proxy.address}:{proxy.port}/api/v2/version || true
+done; done""",
         proxy.host,
-    )
-    assert said.splitlines() == ["2 411"] * 3, said
+    ).splitlines()
+    # HAProxy 2.6 cuts off who is still sending when it refuses, and that client may see no answer.
+    assert said[:3] == ["2 411"] * 3 and {*said[3:]} <= {"2 411", "0 000"}, said
     for page in ("/stats", "/haproxy?stats", "/metrics"):
         assert "haproxy" not in proxy.ask("GET", page).body.lower(), page  # the UI answers what it does not know
 

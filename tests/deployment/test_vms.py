@@ -191,7 +191,7 @@ def test_a_new_worker_touches_its_host_and_the_rules_about_it(vms: Deployment, l
     elsewhere = {(host, task) for host, task in changed if host != WORKERS[1]}
     assert elsewhere <= {
         (DATA, "Write settings, rules, users and unit"), (DATA, "Run the instance with them"),  # PgBouncer's
-        (CONTROL[0], "Run the canary"),
+        (CONTROL[0], "Run the canary"), (CONTROL[0], "Bring the VMs to the wanted state"),  # its own, on this computer
         *((host, "Write configuration, environments and units") for host in (*CONTROL, WORKERS[0])),  # its queues
     }, elsewhere  # fmt: skip
     assert run.restarted() == ["worker"]
