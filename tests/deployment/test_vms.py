@@ -113,7 +113,7 @@ def test_the_proxy(vms: Deployment) -> None:
     proxy.leads_to_a_healthy_airflow(front)
     proxy.is_trusted_by_its_authority_alone(front)
     proxy.believes_no_client(front, list(CONTROL))
-    proxy.limits_requests(front)
+    proxy.limits_requests(front, list(CONTROL))
     for host in CONTROL:
         vms.shell("systemctl stop airflow-api-server", host)
         try:
