@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 TAIL = 80
-SAID = r"\W*(SKIPPED|FAULT_SEED=|round \d)"  # what is worth a line also of a part that passed
+SAID = r"\W*(SKIPPED|FAULT_SEED=|round \d|\d{2,}\.\d+s )"  # what is worth a line also of a part that passed
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
