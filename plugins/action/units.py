@@ -3,7 +3,7 @@
 
 """The controller's half of module ``units``: Celery's worker is drained before it restarts, and what runs is said.
 
-It is one task with the restart, so that `throttle` holds for both: no two workers are drained at once.
+It is one task with the restart, so that a batch is both: no two workers are drained at once, unless they may be.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ def drained(module: Module, arguments: Result, say: Callable[[str], None]) -> Re
 
 
 def drain_and_restart(module: Module, arguments: Result, say: Callable[[str], None]) -> Result:
-    """A worker with tasks is not restarted. One that can't be asked is: what is wrong with it may be mended so."""
+    """A worker with tasks is not restarted. One that gives no answer is: what is wrong with it may be mended so.
+
+    But not one that could not even be asked: its tasks run, and with a configuration that can't be loaded no other
+    worker would come.
+    """
     first = drained(module, arguments, say)
-    if first.get("failed") and first.get("running"):
-        return {**first, "msg": f"{first['msg']} Nothing was restarted; the next run goes on."}
+    if (first.get("failed") and not first.get("silent")) or first.get("unreachable"):
+        return {**first, "msg": f"{first.get('msg')} Nothing was restarted; the next run goes on."}
     result = module("units", arguments)
     result["changed"] = bool(first.get("changed") or result.get("changed"))
     if first.get("failed"):

@@ -16,8 +16,9 @@ description:
   - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it.
     Units that do not run yet are all started at once.
   - Celery's worker that is to be restarted is drained before, as M(windward.airflow.worker_drain) does it. If tasks
-    still run when its time is over, the module fails and names them, and nothing is restarted. A worker that can't be
-    asked is restarted nevertheless, with a warning.
+    still run when its time is over, the module fails and names them, and nothing is restarted. The same when it could
+    not be asked, because the configuration can't be loaded. A worker that gives no answer is restarted nevertheless,
+    with a warning.
   - Any other component that runs tasks ends when they have ended, or when the time-out of its unit is over. So a
     restart takes as long; the module then warns how long it took, and names the tasks that ran when it began.
   - The components' own journal is restarted when it is older than its configuration.
@@ -179,6 +180,8 @@ def restarts(states: dict[str, dict[str, str]], unit: Unit) -> int:
 
 DEATHS = 3  # that are borne in a start: a database may still be on its way up
 MOMENT = 10  # seconds in which a component without tasks stops
+SYSTEM = "/etc/systemd/system"
+RUN = "/run/airflow"  # what a unit writes when it starts
 JOURNAL = "systemd-journald@airflow.service"
 JOURNAL_CONFIG = "/etc/systemd/journald@airflow.conf"
 CONSUMES = """
@@ -315,7 +318,7 @@ class Units:
 def remove(module: AnsibleModule) -> list[str]:
     """Stop and remove the units of components that are not wanted, and return those that were there."""
     def path(component: str) -> str:
-        return os.path.join("/etc/systemd/system", unit_name(component))
+        return os.path.join(SYSTEM, unit_name(component))
 
     there = [component for component in module.params["absent"] if os.path.exists(path(component))]
     names = [unit_name(component) for component in there]
@@ -326,6 +329,9 @@ def remove(module: AnsibleModule) -> list[str]:
         module.run_command(["systemctl", "--quiet", "stop", *names], check_rc=True)
         for component in there:
             os.unlink(path(component))
+            for kind in ("digest", "environment"):
+                if os.path.exists(f"{RUN}/{component}.{kind}"):
+                    os.unlink(f"{RUN}/{component}.{kind}")
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         module.run_command(["systemctl", "--quiet", "reset-failed", *names])
     return there
@@ -334,7 +340,7 @@ def remove(module: AnsibleModule) -> list[str]:
 def running_digest(component: str) -> str:
     """Return the digest that the running unit wrote when it started."""
     try:
-        with open(os.path.join("/run/airflow", component + ".digest"), encoding="utf-8") as stream:
+        with open(os.path.join(RUN, component + ".digest"), encoding="utf-8") as stream:
             return stream.read().strip()
     except FileNotFoundError:
         return ""
