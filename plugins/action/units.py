@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The controller's half of module ``units``: Celery's worker is drained before it restarts, and what runs is said.
+"""The controller's half of module ``units``: Celery's worker is drained before it stops, and what runs is said.
 
 It is one task with the restart, so that a batch is both: no two workers are drained at once, unless they may be.
 """
@@ -21,10 +21,10 @@ Module = Callable[[str, Result], Result]
 def drained(module: Module, arguments: Result, say: Callable[[str], None]) -> Result:
     """Drain the worker, unless it runs as wanted or is only waited for. Return nothing if there is none."""
     digests = {unit["component"]: unit.get("digest") for unit in arguments.get("units") or []}
-    consumer = arguments.get("consumer")
-    if not consumer or not digests.get("worker"):
+    consumer, leaves = arguments.get("consumer"), "worker" in (arguments.get("absent") or [])
+    if not consumer or not (digests.get("worker") or leaves):
         return {}
-    wanted = {**consumer, "digest": digests["worker"]}
+    wanted = {**consumer, "digest": digests.get("worker", "")}
     return follow(lambda options: module("worker_drain", options), wanted, float(consumer.get("timeout", 3600)), say)
 
 
@@ -40,7 +40,7 @@ def drain_and_restart(module: Module, arguments: Result, say: Callable[[str], No
     result = module("units", arguments)
     result["changed"] = bool(first.get("changed") or result.get("changed"))
     if first.get("failed"):
-        result["warnings"] = [*result.get("warnings", []), f"It was restarted without that: {first.get('msg')}"]
+        result["warnings"] = [*result.get("warnings", []), f"It was stopped without that: {first.get('msg')}"]
     return result
 
 

@@ -15,7 +15,8 @@ description:
   - Nothing is remembered between tasks, so a play that was killed after it wrote a unit is completed by the next one.
   - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it.
     Units that do not run yet are all started at once.
-  - Celery's worker that is to be restarted is drained before, as M(windward.airflow.worker_drain) does it. If tasks
+  - Celery's worker that is to be restarted, or removed when there is a O(consumer), is drained before, as
+    M(windward.airflow.worker_drain) does it. If tasks
     still run when its time is over, the module fails and names them, and nothing is restarted. The same when it could
     not be asked, because the configuration can't be loaded. A worker that gives no answer is restarted nevertheless,
     with a warning.

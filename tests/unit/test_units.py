@@ -130,6 +130,24 @@ def test_a_worker_that_gives_no_answer_is_restarted() -> None:
     assert "does not answer" in result["warnings"][0]
 
 
+@pytest.mark.parametrize(
+    ("drains", "wanted", "told"),
+    [
+        ([{"changed": True, "running": []}], {"consumer": CONSUMER}, ["worker_drain", "units"]),
+        ([{"failed": True, "silent": False, "msg": "no"}], {"consumer": CONSUMER}, ["worker_drain"]),
+        ([], {}, ["units"]),
+    ],
+)
+def test_a_worker_is_drained_before_it_is_removed(
+    drains: list[dict[str, Any]], wanted: dict[str, Any], told: list[str]
+) -> None:
+    """The host goes on with other components; one that was drained as a whole, or is not waited for, names nobody."""
+    played = Played(*drains)
+    action.drain_and_restart(played, {"units": [UNIT], "absent": ["flower", "worker"], **wanted}, print)
+    assert [name for name, _arguments in played.told] == told
+    assert not drains or played.told[0][1]["digest"] == ""
+
+
 @pytest.mark.parametrize("error", [{"failed": True, "silent": False}, {"failed": True}, {"unreachable": True}])
 def test_a_worker_that_could_not_even_be_asked_is_left_alone(error: dict[str, Any]) -> None:
     """With a configuration that can't be loaded no other worker would come."""
