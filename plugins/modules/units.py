@@ -50,6 +50,10 @@ options:
           - A component with neither job nor page is Celery's worker.
         type: str
         default: ""
+      tasks:
+        description: Whether it runs tasks, which end before it does.
+        type: bool
+        default: false
   consumer:
     description: How the worker is drained and asked, as M(windward.airflow.worker_drain) is told.
     type: dict
@@ -147,13 +151,14 @@ seconds:
 import datetime
 import os
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _release
 from ..module_utils._client import AirflowApiError, Client
 
-Unit = dict[str, str]
+Unit = dict[str, Any]
 
 
 def unit_name(component: str) -> str:
@@ -167,9 +172,12 @@ def last_words(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     return out.strip()
 
 
-def drained_warning(drained: dict[str, float], tasks: list[str]) -> str:
-    """Return what is to be said of components that let tasks end."""
-    took = ", ".join(f"{component} took {seconds:.0f} s to stop" for component, seconds in drained.items())
+def drained_warning(units: list[Unit], drained: dict[str, float], tasks: list[str]) -> str:
+    """Return what is to be said of components that let tasks end. Of others nothing: they were slow, that is all."""
+    names = [unit["component"] for unit in units if unit["tasks"] and unit["component"] in drained]
+    if not names:
+        return ""
+    took = ", ".join(f"{name} took {drained[name]:.0f} s to stop" for name in names)
     ran = f"; these ran when it began: {', '.join(tasks)}" if tasks else ""
     return f"{took}: what runs tasks lets them end first, for at most airflow_drain_timeout seconds{ran}."
 
@@ -353,6 +361,7 @@ def main() -> None:
         "digest": {"type": "str", "default": ""},
         "job": {"type": "str", "default": ""},
         "page": {"type": "str", "default": ""},
+        "tasks": {"type": "bool", "default": False},
     }
     consumer = {**_release.OPTIONS, "worker": {"type": "str", "required": True},
                 "timeout": {"type": "float", "default": 3600.0}}
@@ -411,8 +420,8 @@ def main() -> None:
         host.wait([wanted])
     if watched:
         host.watch(watched)
-    if host.drained:
-        module.warn(drained_warning(host.drained, tasks))
+    if warning := drained_warning(stale, host.drained, tasks):
+        module.warn(warning)
     module.exit_json(seconds=host.seconds, drained=host.drained, **result)
 
 

@@ -126,6 +126,12 @@ def test_the_matrix_is_whole() -> None:
     assert {component for _executor, component, _wanted in MATRIX} == set(COMPONENTS)
 
 
+@pytest.mark.parametrize(("executor", "runs"), [("LocalExecutor", "scheduler"), ("CeleryExecutor", "worker")])
+def test_the_plan_says_what_runs_tasks(executor: str, runs: str) -> None:
+    found = plan(["api-server", "scheduler", "triggerer", "worker"], executor=executor)
+    assert [unit["component"] for unit in found["units"] if unit["tasks"]] == [runs]
+
+
 def test_a_worker_leaves_with_what_it_was_started() -> None:
     """For its drain, which comes when the file is that of the next one."""
     copied = " /etc/airflow/environment/worker " + worker_drain.ENVIRONMENT

@@ -171,3 +171,10 @@ def test_nothing_stays_of_what_the_unit_of_a_removed_component_wrote(
     module = SimpleNamespace(params=params, check_mode=False, run_command=lambda *_argv, **_more: (0, "", ""))
     assert units.remove(module) == ["worker"]
     assert [path.name for path in tmp_path.iterdir()] == ["scheduler.digest"]
+
+
+def test_only_of_what_runs_tasks_it_is_said_that_they_end_first() -> None:
+    wanted = [{**UNIT, "tasks": False}, {**UNIT, "component": "scheduler", "tasks": True}]
+    assert units.drained_warning(wanted, {"api-server": 13.2}, ["sales.load"]) == ""
+    said = units.drained_warning(wanted, {"api-server": 13.2, "scheduler": 60.4}, ["sales.load"])
+    assert said.startswith("scheduler took 60 s to stop: what runs tasks") and "sales.load" in said
