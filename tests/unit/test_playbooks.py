@@ -40,6 +40,19 @@ def test_a_rebooted_host_is_waited_for_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    ("executor", "group", "seconds"),
+    [("LocalExecutor", "airflow_scheduler", 4200), ("CeleryExecutor", "airflow_scheduler", 600),
+     ("LocalExecutor", "airflow_postgresql", 600)],
+)  # fmt: skip
+def test_a_reboot_lets_tasks_end(executor: str, group: str, seconds: int) -> None:
+    (play, *_rest) = yaml.safe_load((ROOT / "playbooks/reboot.yml").read_text())
+    (reboot,) = (task["ansible.builtin.reboot"] for task in play["tasks"] if "ansible.builtin.reboot" in task)
+    told = Environment(undefined=StrictUndefined).from_string(reboot["reboot_timeout"]).render(
+        airflow_executor=executor, airflow_drain_timeout="3600", group_names=["airflow", group])
+    assert int(told) == seconds
+
+
+@pytest.mark.parametrize(
     ("components", "unit", "drained"),
     [(["worker"], "", True), (["scheduler"], "airflow-worker.service", True), (["scheduler"], "", False)],
 )
