@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The controller's half of module ``units``: Celery's worker is drained before it restarts, and what runs is said.
+"""The controller's half of module ``units``: Celery's worker is drained before it stops, and what runs is said.
 
-It is one task with the restart, so that `throttle` holds for both: no two workers are drained at once.
+It is one task with the restart, so that a batch is both: no two workers are drained at once, unless they may be.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ Module = Callable[[str, Result], Result]
 def drained(module: Module, arguments: Result, say: Callable[[str], None]) -> Result:
     """Drain the worker, unless it runs as wanted or is only waited for. Return nothing if there is none."""
     digests = {unit["component"]: unit.get("digest") for unit in arguments.get("units") or []}
-    consumer = arguments.get("consumer")
-    if not consumer or not digests.get("worker"):
+    consumer, leaves = arguments.get("consumer"), "worker" in (arguments.get("absent") or [])
+    if not consumer or not (digests.get("worker") or leaves):
         return {}
-    wanted = {**consumer, "digest": digests["worker"]}
+    wanted = {**consumer, "digest": digests.get("worker", "")}
     return follow(lambda options: module("worker_drain", options), wanted, float(consumer.get("timeout", 3600)), say)
 
 
 def drain_and_restart(module: Module, arguments: Result, say: Callable[[str], None]) -> Result:
-    """A worker with tasks is not restarted. One that can't be asked is: what is wrong with it may be mended so."""
+    """A worker with tasks is not restarted. One that gives no answer is: what is wrong with it may be mended so.
+
+    But not one that could not even be asked: its tasks run, and with a configuration that can't be loaded no other
+    worker would come.
+    """
     first = drained(module, arguments, say)
-    if first.get("failed") and first.get("running"):
-        return {**first, "msg": f"{first['msg']} Nothing was restarted; the next run goes on."}
+    if (first.get("failed") and not first.get("silent")) or first.get("unreachable"):
+        return {**first, "msg": f"{first.get('msg')} Nothing was restarted; the next run goes on."}
     result = module("units", arguments)
     result["changed"] = bool(first.get("changed") or result.get("changed"))
     if first.get("failed"):
-        result["warnings"] = [*result.get("warnings", []), f"It was restarted without that: {first.get('msg')}"]
+        result["warnings"] = [*result.get("warnings", []), f"It was stopped without that: {first.get('msg')}"]
     return result
 
 

@@ -312,7 +312,7 @@ def plan(
         files.append({"path": f"/etc/systemd/system/airflow-{name}.service", "mode": "0644",
                       "content": render_unit({**context, "digest": mark})})
         units.append({"component": name, "digest": mark, "job": components[name]["job"],
-                      "page": components[name]["page"]})
+                      "page": components[name]["page"], "tasks": runs_tasks(name, deployment["executor"])})
     files.append({"path": deployment["config_dir"] + "/airflow.cfg", "content": cfg, "mode": "0640",
                   "group": deployment["group"]})
     if any(runs_dags(name, components, deployment["executor"]) for name in host_components):

@@ -15,9 +15,11 @@ description:
   - Nothing is remembered between tasks, so a play that was killed after it wrote a unit is completed by the next one.
   - The api-server is restarted first and must answer before the next unit is touched, since running tasks need it.
     Units that do not run yet are all started at once.
-  - Celery's worker that is to be restarted is drained before, as M(windward.airflow.worker_drain) does it. If tasks
-    still run when its time is over, the module fails and names them, and nothing is restarted. A worker that can't be
-    asked is restarted nevertheless, with a warning.
+  - Celery's worker that is to be restarted, or removed when there is a O(consumer), is drained before, as
+    M(windward.airflow.worker_drain) does it. If tasks
+    still run when its time is over, the module fails and names them, and nothing is restarted. The same when it could
+    not be asked, because the configuration can't be loaded. A worker that gives no answer is restarted nevertheless,
+    with a warning.
   - Any other component that runs tasks ends when they have ended, or when the time-out of its unit is over. So a
     restart takes as long; the module then warns how long it took, and names the tasks that ran when it began.
   - The components' own journal is restarted when it is older than its configuration.
@@ -48,6 +50,10 @@ options:
           - A component with neither job nor page is Celery's worker.
         type: str
         default: ""
+      tasks:
+        description: Whether it runs tasks, which end before it does.
+        type: bool
+        default: false
   consumer:
     description: How the worker is drained and asked, as M(windward.airflow.worker_drain) is told.
     type: dict
@@ -145,13 +151,14 @@ seconds:
 import datetime
 import os
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _release
 from ..module_utils._client import AirflowApiError, Client
 
-Unit = dict[str, str]
+Unit = dict[str, Any]
 
 
 def unit_name(component: str) -> str:
@@ -165,9 +172,12 @@ def last_words(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     return out.strip()
 
 
-def drained_warning(drained: dict[str, float], tasks: list[str]) -> str:
-    """Return what is to be said of components that let tasks end."""
-    took = ", ".join(f"{component} took {seconds:.0f} s to stop" for component, seconds in drained.items())
+def drained_warning(units: list[Unit], drained: dict[str, float], tasks: list[str]) -> str:
+    """Return what is to be said of components that let tasks end. Of others nothing: they were slow, that is all."""
+    names = [unit["component"] for unit in units if unit["tasks"] and unit["component"] in drained]
+    if not names:
+        return ""
+    took = ", ".join(f"{name} took {drained[name]:.0f} s to stop" for name in names)
     ran = f"; these ran when it began: {', '.join(tasks)}" if tasks else ""
     return f"{took}: what runs tasks lets them end first, for at most airflow_drain_timeout seconds{ran}."
 
@@ -179,6 +189,8 @@ def restarts(states: dict[str, dict[str, str]], unit: Unit) -> int:
 
 DEATHS = 3  # that are borne in a start: a database may still be on its way up
 MOMENT = 10  # seconds in which a component without tasks stops
+SYSTEM = "/etc/systemd/system"
+RUN = "/run/airflow"  # what a unit writes when it starts
 JOURNAL = "systemd-journald@airflow.service"
 JOURNAL_CONFIG = "/etc/systemd/journald@airflow.conf"
 CONSUMES = """
@@ -315,7 +327,7 @@ class Units:
 def remove(module: AnsibleModule) -> list[str]:
     """Stop and remove the units of components that are not wanted, and return those that were there."""
     def path(component: str) -> str:
-        return os.path.join("/etc/systemd/system", unit_name(component))
+        return os.path.join(SYSTEM, unit_name(component))
 
     there = [component for component in module.params["absent"] if os.path.exists(path(component))]
     names = [unit_name(component) for component in there]
@@ -326,6 +338,9 @@ def remove(module: AnsibleModule) -> list[str]:
         module.run_command(["systemctl", "--quiet", "stop", *names], check_rc=True)
         for component in there:
             os.unlink(path(component))
+            for kind in ("digest", "environment"):
+                if os.path.exists(f"{RUN}/{component}.{kind}"):
+                    os.unlink(f"{RUN}/{component}.{kind}")
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         module.run_command(["systemctl", "--quiet", "reset-failed", *names])
     return there
@@ -334,7 +349,7 @@ def remove(module: AnsibleModule) -> list[str]:
 def running_digest(component: str) -> str:
     """Return the digest that the running unit wrote when it started."""
     try:
-        with open(os.path.join("/run/airflow", component + ".digest"), encoding="utf-8") as stream:
+        with open(os.path.join(RUN, component + ".digest"), encoding="utf-8") as stream:
             return stream.read().strip()
     except FileNotFoundError:
         return ""
@@ -346,6 +361,7 @@ def main() -> None:
         "digest": {"type": "str", "default": ""},
         "job": {"type": "str", "default": ""},
         "page": {"type": "str", "default": ""},
+        "tasks": {"type": "bool", "default": False},
     }
     consumer = {**_release.OPTIONS, "worker": {"type": "str", "required": True},
                 "timeout": {"type": "float", "default": 3600.0}}
@@ -404,8 +420,8 @@ def main() -> None:
         host.wait([wanted])
     if watched:
         host.watch(watched)
-    if host.drained:
-        module.warn(drained_warning(host.drained, tasks))
+    if warning := drained_warning(stale, host.drained, tasks):
+        module.warn(warning)
     module.exit_json(seconds=host.seconds, drained=host.drained, **result)
 
 

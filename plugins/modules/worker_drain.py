@@ -15,7 +15,8 @@ description:
   - The worker itself goes on living, drained. It forgets what it runs with (C(/run/airflow/worker.digest)), so that the
     next run of the deployment restarts it, and it consumes again. A drain that was interrupted is thus undone.
   - A worker that is just starting or stopping is waited for, since it runs tasks, or may take some in a moment.
-  - Uses Celery's control API with the release's own code and the worker's own environment.
+  - Uses Celery's control API with the release's own code and the environment that the worker was started with
+    (C(/run/airflow/worker.environment)). That on the disk may name another broker already.
   - Says every fifteen seconds what still runs.
 extends_documentation_fragment:
   - windward.airflow.release
@@ -68,6 +69,11 @@ running:
   elements: str
   returned: always
   sample: []
+silent:
+  description: Whether the worker gave no answer, or its broker none. V(false) when it could not even be asked.
+  type: bool
+  returned: when it was to be asked and nothing came of that
+  sample: true
 seconds:
   description: How long it took.
   type: float
@@ -77,10 +83,11 @@ seconds:
 
 import os
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _release
+from ..module_utils import _environment_file, _release
 
 SPEC = {
     **_release.OPTIONS,
@@ -90,13 +97,17 @@ SPEC = {
 }
 UNIT = "airflow-worker.service"
 DIGEST = "/run/airflow/worker.digest"
+# A copy that the unit makes when it starts: of its own environment a process that sets its title leaves nothing.
+ENVIRONMENT = "/run/airflow/worker.environment"
 GONE = ("inactive", "failed")
 BETWEEN = ("activating", "deactivating", "reloading")
 # A workload holds a token, so nothing of it is given away but names. A reply may be late once, not thrice. A worker
 # that systemd started anew consumes again, so it is told again. A reserved task may become an active one meanwhile.
+# What fails before the first question is an error of the configuration, or of the release.
 DRAIN = """
 import json, sys, time
 from airflow.providers.celery.executors.celery_executor import app
+app.conf.broker_url
 request = json.load(sys.stdin)
 name, deadline = request["worker"], time.monotonic() + request["timeout"]
 
@@ -106,7 +117,7 @@ def ask(question):
         reply = getattr(inspect, question)()
         if reply and name in reply:
             return reply[name]
-    raise SystemExit("the worker " + name + " does not answer")
+    raise TimeoutError("the worker " + name + " does not answer")
 
 def title(task):
     try:
@@ -115,16 +126,40 @@ def title(task):
     except (KeyError, IndexError, TypeError, ValueError):
         return str(task.get("id"))
 
-while True:
-    for queue in ask("active_queues"):
-        app.control.cancel_consumer(queue["name"], destination=[name])
-    consumed = [queue["name"] for queue in ask("active_queues")]
-    running = sorted({title(task) for question in ("reserved", "active") for task in ask(question)})
-    if not consumed and not running or time.monotonic() >= deadline:
-        break
-    time.sleep(1)
-json.dump({"running": running, "consumed": consumed}, open(int(sys.argv[1]), "w"))
+def drain():
+    while True:
+        for queue in ask("active_queues"):
+            app.control.cancel_consumer(queue["name"], destination=[name])
+        consumed = [queue["name"] for queue in ask("active_queues")]
+        running = sorted({title(task) for question in ("reserved", "active") for task in ask(question)})
+        if not consumed and not running or time.monotonic() >= deadline:
+            return {"running": running, "consumed": consumed}
+        time.sleep(1)
+
+try:
+    answer = drain()
+except Exception as error:
+    answer = {"silent": str(error) or repr(error)}
+json.dump(answer, open(int(sys.argv[1]), "w"))
 """
+
+
+def environments(options: dict[str, Any]) -> list[dict[str, str]]:
+    """Return what the worker was started with and, if it differs, what the next one is.
+
+    A broker whose password was changed answers to the new one only.
+    """
+    found = []
+    if os.path.exists(ENVIRONMENT):
+        with open(ENVIRONMENT, encoding="utf-8") as stream:
+            found.append(_environment_file.parse(stream.read()))
+    try:
+        following = _release.environment(options, "worker")
+    except FileNotFoundError:
+        if not found:
+            raise
+        return found  # of a host that is to have no worker any more
+    return found if following in found else [*found, following]
 
 
 def settled(module: AnsibleModule, deadline: float) -> str:
@@ -160,12 +195,16 @@ def main() -> None:
     if consumed:
         os.unlink(DIGEST)
     try:
-        variables = _release.environment(module.params, "worker")
-        rest = max(0.0, deadline - time.monotonic())
-        request = {"worker": worker, "timeout": rest}
-        left = _release.run(DRAIN, release, user, variables, request, timeout=int(rest) + 120)
+        for variables in environments(module.params):
+            rest = max(0.0, deadline - time.monotonic())
+            request = {"worker": worker, "timeout": rest}
+            left = _release.run(DRAIN, release, user, variables, request, timeout=int(rest) + 120)
+            if "silent" not in left:
+                break
     except (_release.ReleaseError, FileNotFoundError) as error:
-        module.fail_json(msg=f"The worker could not be drained: {error}", changed=consumed)
+        module.fail_json(msg=f"The worker could not be asked: {error}", changed=consumed, silent=False)
+    if "silent" in left:
+        module.fail_json(msg="The worker could not be drained: {silent}".format(**left), changed=consumed, silent=True)
     result = {"changed": consumed, "running": left["running"], "seconds": round(time.monotonic() - began, 1)}
     if left["consumed"]:
         module.fail_json(msg="{} still consumes {}".format(worker, ", ".join(left["consumed"])), **result)

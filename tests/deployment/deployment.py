@@ -51,7 +51,8 @@ class Run:
         return [json.dumps(one.get("msg", one)) for one in results if one.get("failed") or one.get("unreachable")]
 
     def restarted(self) -> list[str]:
-        return sorted(name for _t, _host, result in self.results("Run the components") for name in result["restarted"])
+        results = [result for _task, _host, result in self.results("Run the components")]
+        return sorted(name for result in results for name in result.get("restarted", ()))
 
 
 class Deployment:

@@ -141,6 +141,21 @@ def test_a_drain_that_was_interrupted_is_undone(vms: Deployment) -> None:
     assert deploy(vms, "--tags", "airflow").restarted() == ["worker"]
 
 
+def test_a_value_that_kills_a_component_reaches_one_host(vms: Deployment) -> None:
+    state = "systemctl show --property=Id,MainPID 'airflow-*.service'; readlink /opt/airflow/current"
+    rest = (CONTROL[1], *WORKERS)
+    before = {host: vms.shell(state, host) for host in rest}
+    bad = {"scheduler": {"task_queued_timeout": "soon"}}  # a number, which the scheduler alone reads, when it starts
+    run = vms.play("site.yml", "--tags", "airflow", airflow_config=bad)
+    assert run.code != 0
+    ran = {host: result for _task, host, result in run.results("Run the components") if not result.get("skipped")}
+    assert list(ran) == [CONTROL[0]] and "scheduler" in ran[CONTROL[0]]["msg"], run.failures
+    assert {host: vms.shell(state, host) for host in rest} == before
+    deploy(vms, "--tags", "airflow")
+    assert {host: vms.shell(state, host) for host in rest} == before, "they run what is wanted again"
+    assert vms.shell("systemctl is-active airflow-scheduler", CONTROL[0]).strip() == "active"
+
+
 @pytest.fixture
 def smaller(vms: Deployment, tmp_path: Path) -> Iterator[Path]:
     """The inventory without its second worker, which is to be removed."""

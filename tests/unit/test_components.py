@@ -17,6 +17,7 @@ import pytest
 import yaml
 from ansible_collections.windward.airflow.plugins.filter.component_plan import component_plan
 from ansible_collections.windward.airflow.plugins.module_utils import _components, _environment_file
+from ansible_collections.windward.airflow.plugins.modules import worker_drain
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/airflow/vars/main/components.yml").read_text())[
@@ -123,6 +124,21 @@ def test_a_component_has_its_secrets_and_no_other(executor: str, component: str,
 
 def test_the_matrix_is_whole() -> None:
     assert {component for _executor, component, _wanted in MATRIX} == set(COMPONENTS)
+
+
+@pytest.mark.parametrize(("executor", "runs"), [("LocalExecutor", "scheduler"), ("CeleryExecutor", "worker")])
+def test_the_plan_says_what_runs_tasks(executor: str, runs: str) -> None:
+    found = plan(["api-server", "scheduler", "triggerer", "worker"], executor=executor)
+    assert [unit["component"] for unit in found["units"] if unit["tasks"]] == [runs]
+
+
+def test_a_worker_leaves_with_what_it_was_started() -> None:
+    """For its drain, which comes when the file is that of the next one."""
+    copied = " /etc/airflow/environment/worker " + worker_drain.ENVIRONMENT
+    found = plan(["worker", "triggerer"], executor="CeleryExecutor")
+    text = {file["path"]: file.get("content", "") for file in found["files"]}
+    assert copied in text["/etc/systemd/system/airflow-worker.service"]
+    assert copied not in text["/etc/systemd/system/airflow-triggerer.service"]
 
 
 def test_both_dsns_come_from_one_declaration() -> None:

@@ -39,6 +39,33 @@ def test_a_rebooted_host_is_waited_for_itself() -> None:
     assert plays[0]["serial"] == 1 and tasks[reboot + 1]["ansible.builtin.import_role"]["tasks_from"] == "back"
 
 
+@pytest.mark.parametrize(
+    ("executor", "group", "seconds"),
+    [("LocalExecutor", "airflow_scheduler", 4200), ("CeleryExecutor", "airflow_scheduler", 600),
+     ("LocalExecutor", "airflow_postgresql", 600)],
+)  # fmt: skip
+def test_a_reboot_lets_tasks_end(executor: str, group: str, seconds: int) -> None:
+    (play, *_rest) = yaml.safe_load((ROOT / "playbooks/reboot.yml").read_text())
+    (reboot,) = (task["ansible.builtin.reboot"] for task in play["tasks"] if "ansible.builtin.reboot" in task)
+    told = Environment(undefined=StrictUndefined).from_string(reboot["reboot_timeout"]).render(
+        airflow_executor=executor, airflow_drain_timeout="3600", group_names=["airflow", group])
+    assert int(told) == seconds
+
+
+@pytest.mark.parametrize(
+    ("components", "unit", "drained"),
+    [(["worker"], "", True), (["scheduler"], "airflow-worker.service", True), (["scheduler"], "", False)],
+)
+def test_a_worker_that_is_there_can_be_drained(components: list[str], unit: str, drained: bool) -> None:
+    """Also one that its host is to have no more; where none is, nothing is asked."""
+    tasks = yaml.safe_load((ROOT / "roles/systemd/tasks/batch.yml").read_text())
+    (template,) = (task["windward.airflow.units"]["consumer"] for task in tasks if "windward.airflow.units" in task)
+    told = Environment(undefined=StrictUndefined).from_string(template).render(
+        __systemd_components=components, __systemd_consumer="consumer", omit="",
+        __airflow_found={"found": {"units": ["airflow-scheduler.service", unit]}})
+    assert bool(told) == drained
+
+
 @pytest.mark.parametrize("other", [None, *PATHS])
 def test_a_unit_from_other_directories_is_known(other: str | None) -> None:
     """The directories of a host that leaves are those that its units name."""

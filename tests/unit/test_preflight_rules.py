@@ -775,6 +775,13 @@ REFUSED = [
         config("logging", "log_format", "%%(message)s"),
     ),
     row(
+        "json_option",
+        "airflow_config.celery.extra_celery_config: must be a dictionary in JSON",
+        config("celery", "extra_celery_config", "{'worker_max_tasks_per_child': 10}"),
+    ),
+    row("json_option", "airflow_config.sdk.coordinators: must be a dictionary", config("sdk", "coordinators", "[]")),
+    row("json_option", "airflow_config.secrets.backend_kwargs: must be", config("secrets", "backend_kwargs", True)),
+    row(
         "owned_option",
         "airflow_config.core.fernet_key: is set by the collection; use airflow_fernet_key",
         config("core", "fernet_key", FERNET),
@@ -1099,6 +1106,7 @@ WARNED = [
 
 ACCEPTED = [
     {"airflow_config": {"database": {"sql_alchemy_pool_size": 5}, "sentry": {"sentry_dsn_cmd": "cat /etc/dsn"}}},
+    {"airflow_config": {"celery": {"extra_celery_config": '{"worker_max_tasks_per_child": 10}'}, "api": {"theme": ""}}},
     {"airflow_config": {"core": {"our_flag": 1}}, "airflow_ignore_variables": ["airflow_config.core.our_flag"]},
     {"airflow_config": {"celery_broker_transport_options": {"socket_keepalive": True}, "our_section": {"flag": 1}}},
     {},

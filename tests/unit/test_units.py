@@ -124,12 +124,57 @@ def test_tasks_that_outlast_the_drain_are_not_killed(monkeypatch: pytest.MonkeyP
     assert told == ["worker_drain"] and result["failed"] and "sales.load r1" in result["msg"]
 
 
-def test_a_worker_that_cannot_be_asked_is_restarted() -> None:
-    result, told = restarted(Played({"failed": True, "msg": "does not answer"}), WORKER)
+def test_a_worker_that_gives_no_answer_is_restarted() -> None:
+    result, told = restarted(Played({"failed": True, "silent": True, "msg": "does not answer"}), WORKER)
     assert told == ["worker_drain", "units"] and not result.get("failed")
     assert "does not answer" in result["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("drains", "wanted", "told"),
+    [
+        ([{"changed": True, "running": []}], {"consumer": CONSUMER}, ["worker_drain", "units"]),
+        ([{"failed": True, "silent": False, "msg": "no"}], {"consumer": CONSUMER}, ["worker_drain"]),
+        ([], {}, ["units"]),
+    ],
+)
+def test_a_worker_is_drained_before_it_is_removed(
+    drains: list[dict[str, Any]], wanted: dict[str, Any], told: list[str]
+) -> None:
+    """The host goes on with other components; one that was drained as a whole, or is not waited for, names nobody."""
+    played = Played(*drains)
+    action.drain_and_restart(played, {"units": [UNIT], "absent": ["flower", "worker"], **wanted}, print)
+    assert [name for name, _arguments in played.told] == told
+    assert not drains or played.told[0][1]["digest"] == ""
+
+
+@pytest.mark.parametrize("error", [{"failed": True, "silent": False}, {"failed": True}, {"unreachable": True}])
+def test_a_worker_that_could_not_even_be_asked_is_left_alone(error: dict[str, Any]) -> None:
+    """With a configuration that can't be loaded no other worker would come."""
+    result, told = restarted(Played({**error, "msg": "no valid JSON."}), WORKER)
+    assert told == ["worker_drain"] and result["msg"].startswith("no valid JSON. Nothing was restarted")
 
 
 @pytest.mark.parametrize("wanted", [[UNIT], [{**WORKER, "digest": ""}], []])
 def test_what_does_not_restart_is_not_drained(wanted: list[dict[str, str]]) -> None:
     assert restarted(Played(), *wanted)[1] == ["units"]
+
+
+def test_nothing_stays_of_what_the_unit_of_a_removed_component_wrote(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("airflow-worker.service", "worker.digest", "worker.environment", "scheduler.digest"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(units, "SYSTEM", str(tmp_path))
+    monkeypatch.setattr(units, "RUN", str(tmp_path))
+    params = {"absent": ["flower", "worker"], "drain": True}
+    module = SimpleNamespace(params=params, check_mode=False, run_command=lambda *_argv, **_more: (0, "", ""))
+    assert units.remove(module) == ["worker"]
+    assert [path.name for path in tmp_path.iterdir()] == ["scheduler.digest"]
+
+
+def test_only_of_what_runs_tasks_it_is_said_that_they_end_first() -> None:
+    wanted = [{**UNIT, "tasks": False}, {**UNIT, "component": "scheduler", "tasks": True}]
+    assert units.drained_warning(wanted, {"api-server": 13.2}, ["sales.load"]) == ""
+    said = units.drained_warning(wanted, {"api-server": 13.2, "scheduler": 60.4}, ["sales.load"])
+    assert said.startswith("scheduler took 60 s to stop: what runs tasks") and "sales.load" in said

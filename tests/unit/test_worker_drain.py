@@ -36,16 +36,15 @@ class Inspect:
 class Control:
     inspect = Inspect
     def cancel_consumer(self, queue, destination): world["queues"].remove(queue)
-app = type("App", (), {"control": Control()})()
+app = type("App", (), {"control": Control(), "conf": type("Conf", (), {"broker_url": "memory://"})})()
 world = {"queues": ["default"], "task": WHERE, "deaths": DEATHS}
 """
 
 
-def asked(folder: Path, task: str, deaths: int, timeout: float) -> dict[str, Any]:
-    """Run the program that asks Celery, with a Celery that is played."""
+def program(folder: Path, played: str, timeout: float) -> tuple[int, str]:
+    """Run the program that asks Celery, with a Celery that is played; give its exit and its answer."""
     package = folder / "airflow" / "providers" / "celery" / "executors"
     package.mkdir(parents=True)
-    played = CELERY.replace("WHERE", repr(task)).replace("DEATHS", str(deaths))
     (package / "celery_executor.py").write_text(played)
     answer = folder / "answer"
     with answer.open("w") as stream:
@@ -53,8 +52,13 @@ def asked(folder: Path, task: str, deaths: int, timeout: float) -> dict[str, Any
             [sys.executable, "-c", worker_drain.DRAIN, str(stream.fileno())], pass_fds=[stream.fileno()], text=True,
             input=json.dumps({"worker": "celery@w", "timeout": timeout}), capture_output=True, check=False, timeout=60,
             env={**os.environ, "PYTHONPATH": str(folder)})
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(answer.read_text())
+    return done.returncode, answer.read_text()
+
+
+def asked(folder: Path, task: str, deaths: int, timeout: float) -> dict[str, Any]:
+    code, answer = program(folder, CELERY.replace("WHERE", repr(task)).replace("DEATHS", str(deaths)), timeout)
+    assert code == 0
+    found: dict[str, Any] = json.loads(answer)
     return found
 
 
@@ -65,6 +69,23 @@ def test_a_task_that_begins_while_it_is_asked_for_is_seen(tmp_path: Path) -> Non
 def test_a_worker_that_came_back_is_told_again(tmp_path: Path) -> None:
     assert asked(tmp_path, "none", 0, 0) == {"running": [], "consumed": []}
     assert asked(tmp_path / "again", "none", 1, 30) == {"running": [], "consumed": []}
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [("None", "the worker celery@w does not answer"), ("1 / 0", "division by zero")],
+)
+def test_a_worker_or_a_broker_that_gives_no_answer_is_told_of(tmp_path: Path, replies: str, reason: str) -> None:
+    silent = CELERY.replace('{self.name: [{"name": name} for name in world["queues"]]}', replies)
+    assert silent != CELERY
+    code, answer = program(tmp_path, silent.replace("WHERE", "0").replace("DEATHS", "0"), 0)
+    assert (code, json.loads(answer)) == (0, {"silent": reason})
+
+
+@pytest.mark.parametrize("played", ["raise ValueError('no JSON')", "app = type('App', (), {'control': None})()"])
+def test_settings_that_cannot_be_loaded_are_no_silence(tmp_path: Path, played: str) -> None:
+    code, answer = program(tmp_path, played, 0)
+    assert code != 0 and not answer
 
 
 class Ended(Exception):
@@ -102,6 +123,7 @@ def now(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
 
     monkeypatch.setattr(worker_drain, "time", SimpleNamespace(monotonic=lambda: clock.seconds, sleep=sleep))
     monkeypatch.setattr(worker_drain, "DIGEST", str(clock.digest))
+    monkeypatch.setattr(worker_drain, "ENVIRONMENT", str(tmp_path / "environment"))
     monkeypatch.setattr(worker_drain._release, "environment", lambda *_arguments: {})
     monkeypatch.setattr(worker_drain._release, "run", lambda *_arguments, **_more: {"running": [], "consumed": []})
     return clock
@@ -147,3 +169,50 @@ def test_a_worker_that_runs_as_wanted_is_left_alone(monkeypatch: pytest.MonkeyPa
     assert drain(monkeypatch, ["active"], digest="new", check_mode=True)["changed"] is True and now.digest.exists()
     assert drain(monkeypatch, ["active"], digest="new")["changed"] is True and not now.digest.exists()
     assert drain(monkeypatch, ["active"], digest="")["changed"] is False, "it is drained"
+
+
+OLD, NEW = {"BROKER": "old"}, {"BROKER": "new"}
+
+
+@pytest.mark.parametrize(
+    ("silent", "tried", "drained"), [([], [OLD], True), ([OLD], [OLD, NEW], True), ([OLD, NEW], [OLD, NEW], False)]
+)
+def test_a_worker_is_asked_with_what_it_was_started_with(
+    monkeypatch: pytest.MonkeyPatch, now: SimpleNamespace, silent: list[Any], tried: list[Any], drained: bool
+) -> None:
+    """The file on the disk is that of the next one already, which may have another broker."""
+    variables = []
+
+    def run(_program: str, _release: str, _user: str, given: dict[str, str], *_more: Any, **_options: Any) -> Any:
+        variables.append(given)
+        return {"silent": "no answer"} if given in silent else {"running": [], "consumed": []}
+
+    Path(worker_drain.ENVIRONMENT).write_text('BROKER="old"\n')
+    monkeypatch.setattr(worker_drain._release, "environment", lambda *_arguments: NEW)
+    monkeypatch.setattr(worker_drain._release, "run", run)
+    result = drain(monkeypatch, ["active"])
+    assert variables == tried and result["failed"] != drained and result.get("silent", False) != drained
+
+
+def test_a_worker_whose_environment_is_gone_from_the_disk_is_asked(
+    monkeypatch: pytest.MonkeyPatch, now: SimpleNamespace
+) -> None:
+    """The host is to have no worker any more."""
+
+    def gone(*_arguments: Any) -> dict[str, str]:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(worker_drain._release, "environment", gone)
+    result = drain(monkeypatch, ["active"])
+    assert result["failed"] and not result["silent"], "nobody knows how"
+    Path(worker_drain.ENVIRONMENT).write_text('BROKER="old"\n')
+    assert not drain(monkeypatch, ["active"])["failed"]
+
+
+def test_an_error_of_the_settings_is_no_silence(monkeypatch: pytest.MonkeyPatch, now: SimpleNamespace) -> None:
+    def run(*_arguments: Any, **_options: Any) -> Any:
+        raise worker_drain._release.ReleaseError("no valid JSON")
+
+    monkeypatch.setattr(worker_drain._release, "run", run)
+    result = drain(monkeypatch, ["active"])
+    assert result["failed"] and result["silent"] is False and "no valid JSON" in result["msg"]

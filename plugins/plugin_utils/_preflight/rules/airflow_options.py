@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -49,6 +50,25 @@ OWNED_ENVIRONMENT = {
 }
 # Sections whose options are handed to a library as they are.
 FREE = ("_transport_options", "_configs")
+# Options that Airflow 3.3.2, or Celery's provider, reads as a dictionary in JSON. Most of them end a component that
+# can't read them, some are left out in silence; those of [dag_processor] are the collection's own.
+DICTIONARIES = {
+    ("api", "theme"),
+    ("celery", "extra_celery_config"),
+    ("celery", "result_backend_sqlalchemy_engine_options"),
+    ("celery_broker_transport_options", "sentinel_kwargs"),
+    ("celery_result_backend_transport_options", "sentinel_kwargs"),
+    ("core", "asset_manager_kwargs"),
+    ("database", "sql_alchemy_engine_args"),
+    ("kubernetes_executor", "api_client_retry_configuration"),
+    ("kubernetes_executor", "delete_option_kwargs"),
+    ("kubernetes_executor", "kube_client_request_args"),
+    ("logging", "remote_task_handler_kwargs"),
+    ("sdk", "coordinators"),
+    ("sdk", "queue_to_coordinator"),
+    ("secrets", "backend_kwargs"),
+    ("workers", "secrets_backend_kwargs"),
+}
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 
@@ -90,6 +110,20 @@ def config_value(host: Host) -> Iterator[Finding]:
             yield host.refuse(path, "has a control character in it", None)
         elif isinstance(value, str) and "%%" in value:
             yield host.refuse(path, "write % once: values are taken as they are, airflow.cfg's %% is not needed", value)
+
+
+@each_host
+def json_option(host: Host) -> Iterator[Finding]:
+    """Options that Airflow reads as a dictionary in JSON hold one."""
+    for path, section, option, value in options(host):
+        if (section, option) not in DICTIONARIES or value in (None, "") or isinstance(value, (dict, list)):
+            continue
+        try:
+            fits = isinstance(json.loads(str(value)), dict)
+        except ValueError:
+            fits = False
+        if not fits:  # the value may hold a secret
+            yield host.refuse(path, "must be a dictionary in JSON: write {{ {'name': 1} | to_json }}", None)
 
 
 @each_host
