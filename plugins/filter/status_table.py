@@ -62,6 +62,8 @@ _value:
 from dataclasses import dataclass, field
 from typing import Any
 
+from .unreached import sentences
+
 Row = tuple[str, str, str, str, str, str]
 HEAD: Row = ("host", "component", "state", "since", "restarts", "heartbeat")
 SILENT = 60  # seconds after which a job that systemd runs is thought to hang
@@ -88,6 +90,9 @@ class Status:
         lacks."""
         heartbeat = "" if age is None else f"{age:.0f} s ago"
         self.rows.append((host, name, found["state"], found["since"], str(found["restarts"]), heartbeat))
+        cut_off = sentences(host, name, found)
+        for sentence in cut_off:
+            self.problem(sentence, name)
         if found["state"] != "active":
             # Of a unit that is absent, or was not started yet, systemd knows no time.
             since = f" since {found['since']}" if found["since"] else ""
@@ -97,7 +102,7 @@ class Status:
         elif known and (age is None or age > SILENT):
             last = "never gave a sign of life" if age is None else f"gave its last sign of life {age:.0f} s ago"
             self.problem(f"{host}: {name} runs, but {last}.", name)
-        else:
+        elif not cut_off:
             self.well.add(name)
 
     def problem(self, sentence: str, *components: str) -> None:
@@ -229,10 +234,15 @@ def look_at_workers(status: Status, hosts: dict[str, Any], told: dict[str, Any])
             f"{worker['concurrency']} tasks run, {worker['reserved']} more are reserved"
         )
     consumed = {queue for worker in told["workers"].values() for queue in worker["queues"]}
+    cut_off = {f"celery@{status.addresses.get(host, host)}" for host, looked in hosts.items()
+               if (looked or {}).get("components", {}).get("worker", {}).get("unreached")}
+    served = {queue for name, worker in told["workers"].items() if name not in cut_off for queue in worker["queues"]}
     for queue, length in sorted(told["queues"].items()):
         status.lines.append(f"queue {queue}: {length} messages wait")
         if queue not in consumed:
             status.problems.append(f"Nobody consumes queue {queue}: its tasks wait for ever.")
+        elif queue not in served:
+            status.problems.append(f"Nobody who consumes queue {queue} reaches what its tasks need: they fail.")
 
 
 def status_table(
