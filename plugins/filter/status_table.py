@@ -233,6 +233,7 @@ def look_at_workers(status: Status, hosts: dict[str, Any], told: dict[str, Any])
             f"{host}: consumes {', '.join(worker['queues']) or 'nothing'}; {worker['active']} of "
             f"{worker['concurrency']} tasks run, {worker['reserved']} more are reserved"
         )
+    look_at_strangers(status, hosts, told["workers"])
     consumed = {queue for worker in told["workers"].values() for queue in worker["queues"]}
     cut_off = {f"celery@{status.addresses.get(host, host)}" for host, looked in hosts.items()
                if (looked or {}).get("components", {}).get("worker", {}).get("unreached")}
@@ -243,6 +244,23 @@ def look_at_workers(status: Status, hosts: dict[str, Any], told: dict[str, Any])
             status.problems.append(f"Nobody consumes queue {queue}: its tasks wait for ever.")
         elif queue not in served:
             status.problems.append(f"Nobody who consumes queue {queue} reaches what its tasks need: they fail.")
+
+
+def look_at_strangers(status: Status, hosts: dict[str, Any], workers: dict[str, Any]) -> None:
+    """Name workers that go on although the inventory does not have them: they take tasks, and nobody updates them."""
+    running = [host for host, looked in hosts.items() if "worker" in (looked or {}).get("components", {})]
+    members = {*status.groups.get("airflow_worker", []), *running}
+    known = {f"celery@{status.addresses.get(host, host)}" for host in members}
+    names = {f"celery@{address}": host for host, address in status.addresses.items()}
+    leave = "put its host into airflow_removed and run playbooks/scale.yml"
+    for name in sorted(workers.keys() - known):
+        consumes = "consumes " + (", ".join(workers[name]["queues"]) or "nothing")
+        if name in names:
+            problem = f"{names[name]}: a worker {consumes}, and the host is not in group airflow_worker"
+            status.problems.append(f"{problem}: run site.yml, or, where no other component is, {leave}.")
+        else:
+            place = name.rpartition("@")[2]
+            status.problems.append(f"The worker at {place} {consumes} and is not in the inventory: {leave}.")
 
 
 def status_table(

@@ -234,6 +234,28 @@ def test_status_names_a_worker_whose_tasks_cannot_ask() -> None:
     assert told["verdict"] == "not healthy"
 
 
+def test_status_names_workers_that_the_inventory_does_not_have() -> None:
+    """One whose lines were deleted, and one whose host has something else to do, go on."""
+    worker = {"queues": ["default"], "active": 0, "reserved": 0, "concurrency": 4}
+    known = {"celery@10.0.0.1": worker, "celery@10.0.0.2": worker}
+    hosts, groups = {"h": looked(worker="active"), "i": {}}, {"airflow_worker": ["h", "i"]}
+
+    def told(workers: dict[str, Any], groups: dict[str, list[str]] = groups) -> dict[str, Any]:
+        answer = {"available": True, "workers": workers, "queues": {"default": 0}}
+        return status(hosts, workers=answer, groups=groups)
+
+    assert told(known)["problems"] == [], "--limit leaves one out, it is known nevertheless"
+    gone = told({**known, "celery@10.0.0.9": {**worker, "queues": ["default", "heavy"]}})
+    assert gone["problems"] == [
+        "The worker at 10.0.0.9 consumes default, heavy and is not in the inventory: "
+        "put its host into airflow_removed and run playbooks/scale.yml."
+    ]
+    assert gone["verdict"] == "not healthy"
+    moved = told(known, {"airflow_worker": ["h"], "airflow_scheduler": ["i"]})
+    assert moved["problems"][0].startswith("i: a worker consumes default, and the host is not in group airflow_worker")
+    assert "consumes nothing and is not" in told({**known, "celery@x": {**worker, "queues": []}})["problems"][0]
+
+
 def test_a_proxy_that_leads_nowhere_is_a_problem() -> None:
     def told(reason: str | None) -> dict[str, Any]:
         return status({}, proxy={"components": {"api-server": {"status": "unhealthy", "reason": reason}}})
