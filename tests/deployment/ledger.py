@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -115,6 +115,9 @@ def in_flight(rows: Iterable[Row], host: str = "") -> dict[Try, Row]:
     return {one: row for one, row in begun.items() if not host or row.host == host}
 
 
+OVERLAP = "ran twice at the same time"
+
+
 def problems(rows: Collection[Row], runs: dict[str, list[str]], deaths: Deaths) -> list[str]:
     """What the ledger has against runs, each given with its tasks: lost, executed twice or at the same time."""
     found = [f"{row.run} was never asked for" for row in rows if row.run not in runs]
@@ -138,8 +141,15 @@ def problems(rows: Collection[Row], runs: dict[str, list[str]], deaths: Deaths) 
                     spans.append((words["start"].when, words["end"].when if "end" in words else deaths[one]))
             spans.sort()
             if any(later[0] < earlier[1] for earlier, later in pairwise(spans)):
-                found.append(f"{run} {task} ran twice at the same time: {spans}")
+                found.append(f"{run} {task} {OVERLAP}: {spans}")
     return found
+
+
+def verdict(runs: int, tried: int, killed: int, lost: Sized, stuck: Sized, wrong: Collection[str]) -> str:
+    """The one line that says how it ended: all that may not be, by itself."""
+    overlaps = sum(OVERLAP in one for one in wrong)
+    return (f"{runs} runs, {tried} executions, {killed} killed: lost runs {len(lost)}, stuck tasks {len(stuck)}, "
+            f"overlapping executions {overlaps}, other things wrong {len(wrong) - overlaps}")  # fmt: skip
 
 
 class Ledger:
@@ -290,6 +300,5 @@ class Load:
                               {"run_id_prefix_pattern": self.name, "state": OPEN})  # fmt: skip
         lost = {run: state for run, state in states.items() if state != "success"}
         wrong = problems(self.rows(), {run: TASKS[kind] for run, kind in self.runs.items()}, self.deaths)
-        print(f"{len(self.runs)} runs, {len(tries(self.rows()))} executions, {len(self.deaths)} killed: "
-              f"lost runs {len(lost)}, stuck tasks {len(stuck)}, other things wrong {len(wrong)}")  # fmt: skip
+        print(verdict(len(self.runs), len(tries(self.rows())), len(self.deaths), lost, stuck, wrong))
         assert not lost and not stuck and not wrong, (lost, stuck, wrong)
