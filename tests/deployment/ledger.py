@@ -28,6 +28,7 @@ from deployment import Deployment, deploy
 PATIENCE = 600  # seconds: a machine that is busy with six VMs takes minutes to start an api-server
 HEARTBEAT = 300  # seconds after which Airflow misses a task whose worker died; left as it is
 SECONDS = 20  # that a task takes
+LONG = 120  # that one takes which outlasts the start of a play
 YOUNG = 12  # a task of this age is in flight for some seconds more
 TURN = 90  # seconds after which a lane goes on with its next run
 UNDER_WAY = {"queued", "running"}
@@ -72,12 +73,14 @@ def dag(name, queue="default"):
 for queue in ("default", "heavy"):
     with dag(queue, queue):
         Work(task_id="first") >> Work(task_id="second")
+with dag("long"):
+    Work(task_id="long", seconds={LONG})
 with dag("deferred"):
     Wait(task_id="deferred")
 with dag("pulse"):
     Work(task_id="beat", seconds=0)
 """
-TASKS = {"default": ["first", "second"], "heavy": ["first", "second"], "deferred": ["deferred"]}
+TASKS = {"default": ["first", "second"], "heavy": ["first", "second"], "long": ["long"], "deferred": ["deferred"]}
 LANES = ("default", "default", "heavy", "heavy")
 
 
