@@ -21,7 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 TAIL = 80
-SAID = r"\W*(SKIPPED|FAULT_SEED=|round \d|\d{2,}\.\d+s )"  # what is worth a line also of a part that passed
+# What is worth a line also of a part that passed: what was skipped or slow, and what a run of faults found.
+SAID = (r"\W*(SKIPPED|FAULT_SEED=|round \d|\d{2,}\.\d+s |a task whose worker died is missed after "
+        r"|\S+ \S+, killed with its worker|\d+ runs, \d+ executions, )")
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -62,6 +62,8 @@ _value:
 from dataclasses import dataclass, field
 from typing import Any
 
+from .unreached import sentences
+
 Row = tuple[str, str, str, str, str, str]
 HEAD: Row = ("host", "component", "state", "since", "restarts", "heartbeat")
 SILENT = 60  # seconds after which a job that systemd runs is thought to hang
@@ -88,6 +90,9 @@ class Status:
         lacks."""
         heartbeat = "" if age is None else f"{age:.0f} s ago"
         self.rows.append((host, name, found["state"], found["since"], str(found["restarts"]), heartbeat))
+        cut_off = sentences(host, name, found)
+        for sentence in cut_off:
+            self.problem(sentence, name)
         if found["state"] != "active":
             # Of a unit that is absent, or was not started yet, systemd knows no time.
             since = f" since {found['since']}" if found["since"] else ""
@@ -97,7 +102,7 @@ class Status:
         elif known and (age is None or age > SILENT):
             last = "never gave a sign of life" if age is None else f"gave its last sign of life {age:.0f} s ago"
             self.problem(f"{host}: {name} runs, but {last}.", name)
-        else:
+        elif not cut_off:
             self.well.add(name)
 
     def problem(self, sentence: str, *components: str) -> None:
@@ -228,11 +233,34 @@ def look_at_workers(status: Status, hosts: dict[str, Any], told: dict[str, Any])
             f"{host}: consumes {', '.join(worker['queues']) or 'nothing'}; {worker['active']} of "
             f"{worker['concurrency']} tasks run, {worker['reserved']} more are reserved"
         )
+    look_at_strangers(status, hosts, told["workers"])
     consumed = {queue for worker in told["workers"].values() for queue in worker["queues"]}
+    cut_off = {f"celery@{status.addresses.get(host, host)}" for host, looked in hosts.items()
+               if (looked or {}).get("components", {}).get("worker", {}).get("unreached")}
+    served = {queue for name, worker in told["workers"].items() if name not in cut_off for queue in worker["queues"]}
     for queue, length in sorted(told["queues"].items()):
         status.lines.append(f"queue {queue}: {length} messages wait")
         if queue not in consumed:
             status.problems.append(f"Nobody consumes queue {queue}: its tasks wait for ever.")
+        elif queue not in served:
+            status.problems.append(f"Nobody who consumes queue {queue} reaches what its tasks need: they fail.")
+
+
+def look_at_strangers(status: Status, hosts: dict[str, Any], workers: dict[str, Any]) -> None:
+    """Name workers that go on although the inventory does not have them: they take tasks, and nobody updates them."""
+    running = [host for host, looked in hosts.items() if "worker" in (looked or {}).get("components", {})]
+    members = {*status.groups.get("airflow_worker", []), *running}
+    known = {f"celery@{status.addresses.get(host, host)}" for host in members}
+    names = {f"celery@{address}": host for host, address in status.addresses.items()}
+    leave = "put its host into airflow_removed and run playbooks/scale.yml"
+    for name in sorted(workers.keys() - known):
+        consumes = "consumes " + (", ".join(workers[name]["queues"]) or "nothing")
+        if name in names:
+            problem = f"{names[name]}: a worker {consumes}, and the host is not in group airflow_worker"
+            status.problems.append(f"{problem}: run site.yml, or, where no other component is, {leave}.")
+        else:
+            place = name.rpartition("@")[2]
+            status.problems.append(f"The worker at {place} {consumes} and is not in the inventory: {leave}.")
 
 
 def status_table(

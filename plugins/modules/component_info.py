@@ -12,6 +12,8 @@ author: Windward contributors (@windward)
 description:
   - Reads state, start time and restarts of each unit, its last words, the release that the link C(current) points to,
     the free space of the directories, the memory that is available and the ages of the deployment's keys.
+  - Asks the broker and the execution API as a component of this host would ask them, so it finds a way that is closed
+    between two hosts.
   - Needs nothing to work but systemd, so it tells about broken deployments too.
 options:
   components:
@@ -27,6 +29,13 @@ options:
     description: Directory of the releases.
     type: path
     default: /opt/airflow
+  config_dir:
+    description: Directory of the configuration, by which components know the broker and the execution API.
+    type: path
+    default: /etc/airflow
+  user:
+    description: Unix user that runs tasks, as whom the execution API is asked. If unset, the one that runs the module.
+    type: str
   dags:
     description: Link to the DAG release that is served.
     type: path
@@ -81,6 +90,12 @@ components:
       description: Its last words.
       type: list
       elements: str
+    unreached:
+      description:
+        - What it needs and can't reach from this host, and why. The broker is asked for what sends or takes messages,
+          the execution API for what starts tasks.
+      type: dict
+      sample: {"the broker at 10.0.0.4:6379": it does not answer this host within 5 s}
 services:
   description: The services by name, each with C(state), C(since) and C(restarts) as for components.
   type: dict
@@ -114,6 +129,8 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _reach
 
 
 def text(path: str) -> str:
@@ -158,6 +175,8 @@ def main() -> None:
             "components": {"type": "list", "elements": "str", "required": True},
             "services": {"type": "dict", "default": {}},
             "install_dir": {"type": "path", "default": "/opt/airflow"},
+            "config_dir": {"type": "path", "default": "/etc/airflow"},
+            "user": {"type": "str"},
             "dags": {"type": "path", "default": "/var/lib/airflow/dags/current"},
             "store": {"type": "path", "default": "/etc/airflow/secrets.json"},
             "directories": {"type": "list", "elements": "path", "default": []},
@@ -165,6 +184,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    current = os.path.join(module.params["install_dir"], "current")
     components = {}
     for name in module.params["components"]:
         unit = f"airflow-{name}.service"
@@ -175,6 +195,7 @@ def main() -> None:
             **units(module, unit),
             "digest": text(os.path.join("/run/airflow", name + ".digest")),
             "journal": said.splitlines(),
+            "unreached": _reach.unreached(name, current, module.params["config_dir"], module.params["user"]),
         }
     store = module.params["store"]
     module.exit_json(
@@ -182,7 +203,7 @@ def main() -> None:
         components=components,
         services={name: units(module, unit + "*") for name, unit in module.params["services"].items()},
         memory_mb=memory(),
-        release=link(os.path.join(module.params["install_dir"], "current")),
+        release=link(current),
         dags_release=link(module.params["dags"]),
         secrets_age_days=int((time.time() - os.stat(store).st_mtime) // 86400) if os.path.exists(store) else None,
         free_mb={path: shutil.disk_usage(path).free >> 20 for path in module.params["directories"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -84,6 +85,26 @@ class Deployment:
             text=True, check=False, timeout=1800,
         )
         return Run(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+
+    def kill(self, book: str | Path, *arguments: str, at: str, log: Path, seconds: float = 0.0) -> None:
+        """Run a playbook in a process group of its own and kill the group ``seconds`` after it has said ``at``."""
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                self.command(book, *arguments), cwd=ROOT, env={**os.environ, **PLAIN, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
+            )
+        deadline = time.monotonic() + 300
+        try:
+            while at not in log.read_text():
+                assert process.poll() is None, f"it ended before '{at}':\n{log.read_text()[-3000:]}"
+                assert time.monotonic() < deadline, f"it never said '{at}'"
+                time.sleep(0.1)
+            time.sleep(seconds)
+            assert process.poll() is None, f"it ended within {seconds} s after '{at}'"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def shell(self, script: str, host: str = "", check: bool = True) -> str:
         """Run a script as root on a host; neither the script nor what it holds is on a command line."""

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,7 @@ from deployment import Deployment, deploy
 PATIENCE = 600  # seconds: a machine that is busy with six VMs takes minutes to start an api-server
 HEARTBEAT = 300  # seconds after which Airflow misses a task whose worker died; left as it is
 SECONDS = 20  # that a task takes
+LONG = 120  # that one takes which outlasts the start of a play
 YOUNG = 12  # a task of this age is in flight for some seconds more
 TURN = 90  # seconds after which a lane goes on with its next run
 UNDER_WAY = {"queued", "running"}
@@ -72,12 +73,14 @@ def dag(name, queue="default"):
 for queue in ("default", "heavy"):
     with dag(queue, queue):
         Work(task_id="first") >> Work(task_id="second")
+with dag("long"):
+    Work(task_id="long", seconds={LONG})
 with dag("deferred"):
     Wait(task_id="deferred")
 with dag("pulse"):
     Work(task_id="beat", seconds=0)
 """
-TASKS = {"default": ["first", "second"], "heavy": ["first", "second"], "deferred": ["deferred"]}
+TASKS = {"default": ["first", "second"], "heavy": ["first", "second"], "long": ["long"], "deferred": ["deferred"]}
 LANES = ("default", "default", "heavy", "heavy")
 
 
@@ -115,6 +118,9 @@ def in_flight(rows: Iterable[Row], host: str = "") -> dict[Try, Row]:
     return {one: row for one, row in begun.items() if not host or row.host == host}
 
 
+OVERLAP = "ran twice at the same time"
+
+
 def problems(rows: Collection[Row], runs: dict[str, list[str]], deaths: Deaths) -> list[str]:
     """What the ledger has against runs, each given with its tasks: lost, executed twice or at the same time."""
     found = [f"{row.run} was never asked for" for row in rows if row.run not in runs]
@@ -138,8 +144,15 @@ def problems(rows: Collection[Row], runs: dict[str, list[str]], deaths: Deaths) 
                     spans.append((words["start"].when, words["end"].when if "end" in words else deaths[one]))
             spans.sort()
             if any(later[0] < earlier[1] for earlier, later in pairwise(spans)):
-                found.append(f"{run} {task} ran twice at the same time: {spans}")
+                found.append(f"{run} {task} {OVERLAP}: {spans}")
     return found
+
+
+def verdict(runs: int, tried: int, killed: int, lost: Sized, stuck: Sized, wrong: Collection[str]) -> str:
+    """The one line that says how it ended: all that may not be, by itself."""
+    overlaps = sum(OVERLAP in one for one in wrong)
+    return (f"{runs} runs, {tried} executions, {killed} killed: lost runs {len(lost)}, stuck tasks {len(stuck)}, "
+            f"overlapping executions {overlaps}, other things wrong {len(wrong) - overlaps}")  # fmt: skip
 
 
 class Ledger:
@@ -290,6 +303,5 @@ class Load:
                               {"run_id_prefix_pattern": self.name, "state": OPEN})  # fmt: skip
         lost = {run: state for run, state in states.items() if state != "success"}
         wrong = problems(self.rows(), {run: TASKS[kind] for run, kind in self.runs.items()}, self.deaths)
-        print(f"{len(self.runs)} runs, {len(tries(self.rows()))} executions, {len(self.deaths)} killed: "
-              f"lost runs {len(lost)}, stuck tasks {len(stuck)}, other things wrong {len(wrong)}")  # fmt: skip
+        print(verdict(len(self.runs), len(tries(self.rows())), len(self.deaths), lost, stuck, wrong))
         assert not lost and not stuck and not wrong, (lost, stuck, wrong)

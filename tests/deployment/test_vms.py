@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import ports
 import proxy
 import pytest
 import yaml
+from ansible_collections.windward.airflow.plugins.module_utils._local_vm import state_dir
 from deployment import Deployment, deploy
 from ipv6 import ipv6
 from ledger import HEARTBEAT, PATIENCE, Ledger, Load, share
@@ -132,13 +134,18 @@ def test_a_restart_of_the_workers_rolls_and_loses_nothing(vms: Deployment, ledge
     assert deploy(vms, "--tags", "airflow").restarted() == ["worker", "worker"]
 
 
-def test_a_drain_that_was_interrupted_is_undone(vms: Deployment) -> None:
-    unit = "/etc/airflow/environment/worker"
-    drained = vms.play("tests/deployment/drain.yml", "--limit", WORKERS[1])
-    assert drained.code == 0 and drained.changed != [], drained.failures
-    assert vms.play("tests/deployment/drain.yml", "--limit", WORKERS[1]).changed == [], "it is drained already"
-    assert vms.shell(f"ls {unit}", WORKERS[1]).strip() == unit
-    assert deploy(vms, "--tags", "airflow").restarted() == ["worker"]
+def test_a_drain_that_was_interrupted_is_undone(vms: Deployment, ledger: Ledger, tmp_path: Path) -> None:
+    """The play dies while tasks keep the worker from ending: the next one drains on, and the worker consumes again."""
+    host = WORKERS[1]
+    with Load(ledger, ["long"] * 4) as load:
+        load.wait(1, host)
+        still = f"celery@{vms.addresses[host]}: ledger_long.long "  # the play says what it waits for
+        vms.kill("tests/deployment/drain.yml", "--limit", host, at=still, log=tmp_path / "drain.log")
+        assert load.flying(host)
+        vms.shell("systemctl is-active airflow-worker && test ! -e /run/airflow/worker.digest", host)
+        assert deploy(vms, "--tags", "airflow").restarted() == ["worker"]
+        vms.shell("test -e /run/airflow/worker.digest", host)
+        load.wait(1, host)
 
 
 def test_a_value_that_kills_a_component_reaches_one_host(vms: Deployment) -> None:
@@ -183,6 +190,13 @@ def test_a_worker_leaves_when_its_tasks_have_ended(vms: Deployment, ledger: Ledg
         finally:
             vms.inventory = inventory
         assert run.code == 0, run.failures
+    # Of a host that is a local VM nothing is left to look at: what was there and is not any more, then the VM itself.
+    emptied = {task.rpartition(" : ")[2]: result for task, host, result in run.results() if host == WORKERS[1]}
+    assert emptied["Remove the components"]["removed"] == ["worker"]
+    paths = emptied["Remove releases, configuration, secrets, state, logs and the command"]["results"]
+    gone = {one["item"] for one in paths if one["changed"]}
+    assert {"/opt/airflow", "/etc/airflow", "/var/lib/airflow", "/var/log/airflow", "/usr/local/sbin/airflow"} <= gone
+    assert not Path(state_dir(os.environ), "vms", WORKERS[1]).exists()
 
 
 @pytest.fixture

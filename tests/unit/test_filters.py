@@ -13,6 +13,7 @@ from ansible_collections.windward.airflow.plugins.filter.agreed_secrets import a
 from ansible_collections.windward.airflow.plugins.filter.deployed import deployed
 from ansible_collections.windward.airflow.plugins.filter.secret_readers import secret_readers
 from ansible_collections.windward.airflow.plugins.filter.status_table import status_table
+from ansible_collections.windward.airflow.plugins.filter.unreached import unreached
 from ansible_collections.windward.airflow.plugins.modules.metadata_info import usage
 
 
@@ -197,6 +198,62 @@ def test_status_knows_when_a_task_cannot_run() -> None:
     assert "i: the worker is drained" in told["problems"][0]
     told = status(hosts, workers={"available": False, "reason": "refused"})
     assert told["problems"] == ["The broker could not be asked: refused"] and told["verdict"] == "not healthy"
+
+
+def cut_off(what: str, **components: str) -> dict[str, Any]:
+    """A host whose components can't reach something."""
+    host = looked(**components)
+    for one in host["components"].values():
+        one["unreached"] = {what: "it does not answer"}
+    return host
+
+
+def test_status_names_a_scheduler_that_cannot_send() -> None:
+    well, ill = looked(scheduler="active"), cut_off("the broker at d:6379", scheduler="active")
+    told = status({"h": ill, "i": well})
+    assert told["problems"] == ["h: scheduler can't reach the broker at d:6379: it does not answer."]
+    assert told["verdict"] == "degraded", "the other one sends"
+    assert status({"h": ill, "i": ill})["verdict"] == "not healthy"
+    stopped = status({"h": cut_off("the broker", scheduler="failed"), "i": well})
+    assert stopped["problems"][1:] == ["h: scheduler is failed."], "both are told"
+    assert unreached({"h": ill, "i": well, "j": {"unreachable": True}, "k": {}}) == told["problems"]
+
+
+def test_status_names_a_worker_whose_tasks_cannot_ask() -> None:
+    well, ill = looked(worker="active"), cut_off("the execution API at p", worker="active")
+    worker = {"queues": ["default"], "active": 0, "reserved": 0, "concurrency": 4}
+    workers = {"celery@10.0.0.1": worker, "celery@10.0.0.2": worker}
+    answer = {"available": True, "workers": workers, "queues": {"default": 0}}
+    told = status({"h": ill, "i": well}, workers=answer)
+    assert told["problems"] == ["h: worker can't reach the execution API at p: it does not answer."]
+    assert told["verdict"] == "degraded", "the other one consumes the same queue"
+    assert status({"h": ill, "i": ill}, workers=answer)["verdict"] == "not healthy"
+    alone = {**workers, "celery@10.0.0.1": {**worker, "queues": ["default", "heavy"]}}
+    told = status({"h": ill, "i": well}, workers={**answer, "workers": alone, "queues": {"default": 0, "heavy": 0}})
+    assert told["problems"][1:] == ["Nobody who consumes queue heavy reaches what its tasks need: they fail."]
+    assert told["verdict"] == "not healthy"
+
+
+def test_status_names_workers_that_the_inventory_does_not_have() -> None:
+    """One whose lines were deleted, and one whose host has something else to do, go on."""
+    worker = {"queues": ["default"], "active": 0, "reserved": 0, "concurrency": 4}
+    known = {"celery@10.0.0.1": worker, "celery@10.0.0.2": worker}
+    hosts, groups = {"h": looked(worker="active"), "i": {}}, {"airflow_worker": ["h", "i"]}
+
+    def told(workers: dict[str, Any], groups: dict[str, list[str]] = groups) -> dict[str, Any]:
+        answer = {"available": True, "workers": workers, "queues": {"default": 0}}
+        return status(hosts, workers=answer, groups=groups)
+
+    assert told(known)["problems"] == [], "--limit leaves one out, it is known nevertheless"
+    gone = told({**known, "celery@10.0.0.9": {**worker, "queues": ["default", "heavy"]}})
+    assert gone["problems"] == [
+        "The worker at 10.0.0.9 consumes default, heavy and is not in the inventory: "
+        "put its host into airflow_removed and run playbooks/scale.yml."
+    ]
+    assert gone["verdict"] == "not healthy"
+    moved = told(known, {"airflow_worker": ["h"], "airflow_scheduler": ["i"]})
+    assert moved["problems"][0].startswith("i: a worker consumes default, and the host is not in group airflow_worker")
+    assert "consumes nothing and is not" in told({**known, "celery@x": {**worker, "queues": []}})["problems"][0]
 
 
 def test_a_proxy_that_leads_nowhere_is_a_problem() -> None:

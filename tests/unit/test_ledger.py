@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from ledger import Deaths, Row, Try, in_flight, problems
+from ledger import Deaths, Row, Try, in_flight, problems, verdict
+from parts import SAID
 
 RUNS = {"run": ["first"]}
 GOOD = "start 1 0, end 1 20"
@@ -52,3 +55,29 @@ def test_what_is_in_flight() -> None:
     begun = rows("start 1 0, end 1 20, start 2 30")
     assert set(in_flight(begun)) == set(in_flight(begun, "worker")) == {Try("run", "first", 2)}
     assert in_flight(begun, "other") == {}
+
+
+def test_overlapping_executions_have_a_number_of_their_own() -> None:
+    wrong = [*problems(rows(GOOD + ", start 2 19, end 2 39"), RUNS, DIED), "a try wrote the same twice"]
+    assert verdict(3, 4, 1, {}, ["one"], wrong) == (
+        "3 runs, 4 executions, 1 killed: lost runs 0, stuck tasks 1, overlapping executions 1, other things wrong 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (verdict(24, 55, 7, {}, [], []), True),
+        ("a task whose worker died is missed after 300 s", True),
+        ("FAULT_SEED=1, 3 rounds, 4 DAG runs under way", True),
+        ("round 1: Redis restart (vms-data), 4 tasks in flight, a new run succeeded after 4.0 s", True),
+        ("load-1-0-3 first, killed with its worker, began again after 322 s", True),
+        ("SKIPPED [1] tests/x.py: a reason", True),
+        ("120.03s call tests/x.py::test_slow", True),
+        ("2.03s call tests/x.py::test_fast", False),
+        ("12 passed in 3.0s", False),
+        ("TASK [windward.airflow.systemd : Run the components]", False),
+    ],
+)
+def test_what_is_told_of_a_part_that_passed(line: str, told: bool) -> None:
+    assert bool(re.match(SAID, line)) == told

@@ -205,3 +205,15 @@ def test_the_unit_that_runs_is_told_of_when_a_name_has_several() -> None:
     assert told(block.format("failed")) == {"state": "failed", "since": "then", "restarts": 2}
     assert told(block.format("failed") + "\n" + block.format("active"))["state"] == "active"
     assert component_info.memory()["total"] >= component_info.memory()["available"] > 0
+
+
+def test_a_host_tells_what_its_components_cannot_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("systemctl", "journalctl"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "environment").mkdir()
+    (tmp_path / "environment/scheduler").write_text('AIRFLOW__CELERY__BROKER_URL="amqp://u:p@127.0.0.1:9//"\n')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    told = run("component_info", components=["scheduler", "triggerer"], config_dir=str(tmp_path))["components"]
+    assert list(told["scheduler"]["unreached"]) == ["the broker at 127.0.0.1:9"]
+    assert told["triggerer"]["unreached"] == {}

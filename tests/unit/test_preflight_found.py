@@ -218,6 +218,15 @@ def test_a_queue_that_nobody_will_consume_is_named() -> None:
     assert line.startswith("airflow_worker_queues: nobody will consume gpu any more, and what waits there")
 
 
+def test_a_queue_is_named_too_when_its_worker_moves_to_another_group() -> None:
+    """Its unit is still there, and ends in step 4."""
+    moved = {**CELERY, "airflow": ["a", "w", "v"], "airflow_worker": ["v"], "airflow_triggerer": ["a", "w"]}
+    (line,) = (str(one) for one in found({"queues": ["default", "heavy"]}, BROKER, moved, "w"))
+    assert "nobody will consume heavy any more" in line
+    assert found({"queues": ["default"]}, BROKER, moved, "w") == []
+    assert found({"queues": ["default"]}, {"airflow_executor": "LocalExecutor"}) == [], "nothing is sent any more"
+
+
 def test_every_rule_has_a_row() -> None:
     assert {rule.__name__ for rule in registry.FOUND_RULES} == {"forgotten_queue"} | {
         case[0] for case in [*REFUSED, *WARNED]

@@ -1025,7 +1025,8 @@ WARNED = [
         "group airflow_prod_eu: is no group of this collection and places nothing",
         groups={**ONE, "airflow_prod_eu": ["a"]},
     ),
-    row("stray_hosts", "group airflow: idle is in no group of a component", groups={**ONE, "airflow": ["a", "idle"]}),
+    row("stray_hosts", "group airflow: idle is in no group of a component, so nothing is deployed there, and what runs",
+        groups={**ONE, "airflow": ["a", "idle"]}),
     row(
         "database_tls",
         "airflow_database_sslmode: 'disable' - the password and all data",

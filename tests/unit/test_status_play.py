@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from test_preflight_play import ROOT, ansible
 
 VARIABLES = [*sorted((ROOT / "roles/airflow/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
@@ -16,23 +17,29 @@ VARIABLES = [*sorted((ROOT / "roles/airflow/vars/main").glob("*.yml")), ROOT / "
 LOOKED = {"components": {"scheduler": {"digest": "1"}}, "release": "r", "dags_release": "d"}
 
 
-def told(tmp: Path, hosts: dict[str, dict[str, Any]], *arguments: str) -> dict[str, Any]:
-    """What the roles' variables are after each host was looked at with that result."""
+def play(
+    tmp: Path, hosts: dict[str, dict[str, Any]], tasks: list[dict[str, Any]], said: dict[str, str], *arguments: str
+) -> tuple[int, str]:
+    """Run tasks with the roles' variables, after each host was looked at with that result."""
     groups = {f"airflow_{name}": {"hosts": dict.fromkeys(hosts)} for name in ("api_server", "scheduler", "worker")}
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     reach = {host: {**local, "result": result} for host, result in hosts.items()}
     (tmp / "inventory.json").write_text(json.dumps({"airflow": {"hosts": reach, "children": groups}}))
-    names = ("__systemd_operator", "__systemd_spokesman", "__verify_looked", "__verify_state")
-    said = {name: "{{ " + name + " }}" for name in names}
-    tasks = [
-        {"ansible.builtin.set_fact": {"__systemd_looked": "{{ result }}"}},
-        {"ansible.builtin.copy": {"dest": str(tmp / "told"), "content": "{{ said | to_json }}"}, "run_once": True},
-    ]
+    tasks = [{"ansible.builtin.set_fact": {"__systemd_looked": "{{ result }}"}}, *tasks]
     files = [str(path) for path in VARIABLES]
     book = [{"hosts": "airflow", "gather_facts": False, "vars_files": files, "vars": {"said": said}, "tasks": tasks}]
     (tmp / "play.json").write_text(json.dumps(book))
     code, out, error = ansible(tmp, "ansible-playbook", "-i", "inventory.json", "play.json", *arguments)
-    assert code == 0, out + error
+    return code, out + error
+
+
+def told(tmp: Path, hosts: dict[str, dict[str, Any]], *arguments: str) -> dict[str, Any]:
+    """What the roles' variables are then."""
+    names = ("__systemd_operator", "__systemd_spokesman", "__verify_looked", "__verify_state", "__verify_unreached")
+    said = {name: "{{ " + name + " }}" for name in names}
+    tell = {"ansible.builtin.copy": {"dest": str(tmp / "told"), "content": "{{ said | to_json }}"}, "run_once": True}
+    code, out = play(tmp, hosts, [tell], said, *arguments)
+    assert code == 0, out
     return json.loads((tmp / "told").read_text())
 
 
@@ -50,3 +57,28 @@ def test_a_host_that_is_left_out_does_not_disturb(tmp_path: Path) -> None:
     assert found["__verify_looked"] == {"a": {}, "b": LOOKED}
     assert found["__verify_state"] == [["r", "d", "scheduler=1"]]
     assert found["__systemd_operator"] == "a", "it is asked for what belongs to all"
+
+
+def worker(unreached: dict[str, str]) -> dict[str, Any]:
+    return {**LOOKED, "components": {"worker": {"digest": "1", "unreached": unreached}}}
+
+
+def test_a_worker_that_is_cut_off_does_not_speak_for_all(tmp_path: Path) -> None:
+    cut_off = worker({"the broker at d": "it does not answer"})
+    found = told(tmp_path, {"a": cut_off, "b": {"unreachable": True}, "c": worker({})})
+    assert found["__systemd_spokesman"] == "c"
+    assert found["__verify_unreached"] == ["a: worker can't reach the broker at d: it does not answer."]
+    found = told(tmp_path, {"a": cut_off, "b": cut_off})
+    assert found["__systemd_spokesman"] == "a", "it may still know more"
+
+
+def test_a_worker_that_is_cut_off_is_no_proof(tmp_path: Path) -> None:
+    tasks = yaml.safe_load((ROOT / "roles/verify/tasks/proof.yml").read_text())
+    names = [task["name"] for task in tasks]
+    (check,) = (number for number, name in enumerate(names) if name.startswith("Check that the broker"))
+    assert names.index("Ask the proxy, as browsers and tasks do") < check
+    assert check < names.index("Run the canary through every queue")
+    cut_off = worker({"the execution API at p": "it does not answer"})
+    code, out = play(tmp_path, {"a": worker({}), "b": cut_off}, [tasks[check]], {})
+    assert code != 0 and "b: worker can't reach the execution API at p: it does not answer." in out
+    assert play(tmp_path, {"a": worker({}), "b": worker({})}, [tasks[check]], {})[0] == 0

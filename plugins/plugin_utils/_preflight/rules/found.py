@@ -128,7 +128,7 @@ def forgotten_queue(host: Host) -> Iterator[Finding]:
     workers = [other for other in host.deployment.targets if other.runs("worker")]
     consumed = {queue for other in workers for queue in other["airflow_worker_queues"]}
     left = [queue for queue in host.found["queues"] if queue not in consumed]
-    if left and host.runs("worker"):
+    if left and consumed:  # else nothing is sent to queues any more
         problem = f"nobody will consume {', '.join(left)} any more, and what waits there waits for ever"
         yield host.warn("airflow_worker_queues", f"{problem}: see that it is empty, or keep it", None)
 

@@ -227,7 +227,8 @@ def stray_hosts(deployment: Deployment) -> Iterator[Finding]:
                 group, f"{', '.join(outside)} must be in group airflow too; make the group its child"
             )
     for host in sorted(inside - used):
-        yield deployment.group("airflow", f"{host} is in no group of a component, so nothing runs there", warning=True)
+        problem = f"{host} is in no group of a component, so nothing is deployed there, and what runs there goes on"
+        yield deployment.group("airflow", f"{problem}: to end it, move the host to airflow_removed", warning=True)
 
 
 @whole
