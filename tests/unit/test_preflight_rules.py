@@ -814,6 +814,9 @@ REFUSED = [
         config("api", "base_url", "https://airflow.example.org/?x=1"),
     ),
     # The proxy.
+    row("base_url", "'https://a.example.org/a b' - must begin", config("api", "base_url", "https://a.example.org/a b")),
+    row("base_url", "may have a path of letters", config("api", "base_url", 'https://a.example.org/"quoted"')),
+    row("base_url", "may have a path of letters", config("api", "base_url", "https://a.example.org//x")),
     row("port_twice", "airflow_proxy_port: 8080 - proxy and api-server", {"airflow_proxy_port": 8080},
         {**ONE, "airflow_proxy": ["a"]}),
     row("one_host", "group airflow_proxy: has a, b", groups={**TWO, "airflow_proxy": ["a", "b"]}),
