@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import registry
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import registry, services
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.types import Unreadable
 from preflight_case import (
     BROKER,
@@ -73,6 +73,16 @@ def workers(says: str, *sets: dict[str, Any]) -> Row:
 OWN_BROKER = {"airflow_executor": "CeleryExecutor"}
 REDIS = {**CELERY, "airflow_redis": ["a"]}
 POOLED = {**TWO, "airflow_pgbouncer": ["b"]}
+
+
+def redis_says(says: str, option: Any, value: Any) -> Row:
+    variables = {**OWN_BROKER, "airflow_redis_config": {option: value}}
+    return row("redis_config", f"airflow_redis_config.{option}: {says}", variables, REDIS)
+
+
+def pooler_says(says: str, option: Any, value: Any) -> Row:
+    return row("pgbouncer_config", f"airflow_pgbouncer_config.{option}: {says}",
+               {"airflow_pgbouncer_config": {option: value}}, POOLED)
 
 
 def user(**differs: Any) -> dict[str, Any]:
@@ -1004,6 +1014,33 @@ REFUSED = [
     ),
 ]
 
+REFUSED += [
+    redis_says("is no setting that Redis is known to take here: (if your Redis has it, list", "nonsense", 1),
+    redis_says("is no setting that Redis is known to take here: did you mean maxclients?", "maxclient", 1),
+    redis_says("is no name of a Redis setting", "Maxclients", 1),
+    redis_says("runs code of a file in the server", "loadmodule", "/tmp/x.so"),
+    redis_says("'/tmp/x' - is set by the collection", "include", "/tmp/x"),
+    redis_says("opens what its users are fenced from", "enable-debug-command", "yes"),
+    redis_says("it has no replicas, so it would take no message", "min-replicas-to-write", 1),
+    redis_says("'lots' - must be a number of bytes", "maxmemory", "lots"),
+    redis_says("'1.5gb' - must be a number of bytes", "maxmemory", "1.5gb"),
+    redis_says("True - must be a number of bytes", "maxmemory", True),
+    redis_says("'101%x' - must be a number of bytes, or a per cent", "maxmemory-clients", "101%x"),
+    redis_says("'maybe' - must be yes or no", "appendonly", "maybe"),
+    redis_says("'many' - must be a whole number", "maxclients", "many"),
+    redis_says("'sometimes' - must be always, everysec", "appendfsync", "sometimes"),
+    redis_says("must be words without quotes", "save", ""),
+    redis_says("'a\"b' - must be words without quotes", "syslog-ident", 'a"b'),
+    pooler_says("is no setting that PgBouncer is known to take here: (if your PgBouncer has it, list", "nonsense", 1),
+    pooler_says("is no setting that PgBouncer is known to take here: did you mean pkt_buf?", "pkt_bufs", 1),
+    pooler_says("a scheduler or DAG processor whose transaction is cut off ends", "query_timeout", 1),
+    pooler_says("only Airflow's users can come in, and a component could stop", "admin_users", "airflow"),
+    pooler_says("'somebody' - is set by the collection", "stats_users", "somebody"),
+    pooler_says("'soon' - must be a number of seconds", "server_lifetime", "soon"),
+    pooler_says("'some' - must be a whole number", "min_pool_size", "some"),
+    pooler_says("'verify-full' - must be disable, allow", "client_tls_sslmode", "verify-full"),
+]
+
 # (rule, what the warning says, ...): not refused, because somebody may know better.
 WARNED = [
     row("unknown_option", "is gone from Airflow 3.3.2", config("webserver", "worker_class", "sync")),
@@ -1203,6 +1240,18 @@ def test_accepted_with_a_broker() -> None:
     patience = config("celery_broker_transport_options", "visibility_timeout", 7200)
     assert declared({**BROKER, **patience}, CELERY) == []
     assert declared({**OWN_BROKER, "airflow_redis_config": {"maxmemory": "1gb", "appendonly": True}}, REDIS) == []
+
+
+def test_settings_that_redis_and_pgbouncer_have_are_accepted() -> None:
+    given = {"appendfsync": False, "save": '""', "maxmemory": 1 << 30, "maxmemory-clients": "5%", "hz": 20,
+             "slowlog-log-slower-than": -1, "client-output-buffer-limit": "pubsub 32mb 8mb 60", "nonsense": 1}
+    known = {"airflow_redis_config": given, "airflow_ignore_variables": ["airflow_redis_config.nonsense"]}
+    assert declared({**OWN_BROKER, **known}, REDIS) == []
+    given = {"server_lifetime": 0.5, "log_connections": True, "client_tls_cert_file": "/c", "resolv_conf": ""}
+    assert declared({"airflow_pgbouncer_config": given}, POOLED) == []
+    used = {*services.REDIS.values(), *services.PGBOUNCER.values()}
+    assert used == set(services.FORMS), "each form is some setting's"
+    assert not {*services.REDIS} & {*services.REDIS_REFUSED} | {*services.PGBOUNCER} & {*services.PGBOUNCER_REFUSED}
 
 
 def test_accepted_with_several_api_servers() -> None:

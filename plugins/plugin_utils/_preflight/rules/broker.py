@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from ..._ports import is_on
+from .. import services
 from ..deployment import Finding, Host
 from ..registry import each_host, when_found
 from .data import settings
@@ -69,9 +70,11 @@ def two_brokers(host: Host) -> Iterator[Finding]:
 
 @each_host
 def redis_config(host: Host) -> Iterator[Finding]:
-    """`airflow_redis_config` holds plain settings that leave Redis' fence up and throw no message away."""
+    """`airflow_redis_config` holds settings that Redis has, that leave its fence up and throw no message away."""
     variable = "airflow_redis_config"
-    yield from settings(host, variable, "Redis", REDIS_OWNED, r"[a-z][a-z0-9-]*")
+    yield from settings(
+        host, variable, "Redis", REDIS_OWNED, known=services.REDIS, refused=services.REDIS_REFUSED
+    )
     policy = host[variable].get("maxmemory-policy", KEEPS)
     if policy != KEEPS:
         yield host.refuse(
