@@ -527,6 +527,9 @@ REFUSED = [
     ),
     # Hosts.
     row("address", "airflow_address: '10.0.0.300' - is no host name", {"airflow_address": "10.0.0.300"}),
+    row("address", "airflow_address: 'fd00::11' - Airflow's URLs can't have an IPv6", {"airflow_address": "fd00::11"}),
+    row("address", "airflow_address (on b): 'fd00::12' - Airflow's URLs", groups=TWO, hosts={
+        "b": {"ansible_host": "fd00::12"}}),
     row(
         "address",
         "airflow_address (on b): '127.0.0.1' - the other hosts can't reach it",
@@ -1163,6 +1166,7 @@ ACCEPTED = [
         }
     },
     {"airflow_fernet_key": f"{FERNET},{OTHER_FERNET}", "airflow_jwt_secret": LONG, "airflow_api_secret_key": LONGER},
+    {"airflow_address": "a.example.org"},
     {"airflow_admin_password": "correct horse battery staple"},
     {"airflow_database_password": f"{LONG},a", "airflow_results_database_password": f"{LONGER},a"},
     {"airflow_admin_password": "P@ssw0rd-0f-2-z3bras"},

@@ -68,12 +68,16 @@ def reached_at(host: Host) -> str:
 
 @each_host
 def address(host: Host) -> Iterator[Finding]:
-    """`airflow_address` is a name or address by which the other hosts reach this one."""
+    """`airflow_address` is a name or IPv4 address by which the other hosts reach this one."""
     value = reached_at(host)
     if not is_host(value):
         yield host.refuse("airflow_address", "is no host name and no IP address", value)
     elif is_loopback(value) and len(host.deployment.targets) > 1:
         yield host.refuse("airflow_address", "the other hosts can't reach it there: give the host's own address", value)
+    elif is_address(value) and ":" in value and host.name not in host.deployment.members("airflow_cluster"):
+        # Airflow itself puts it into the URL of a task's log as it is, without brackets.
+        problem = "Airflow's URLs can't have an IPv6 address in them: give airflow_address a name that resolves to it"
+        yield host.refuse("airflow_address", problem, value)
 
 
 @whole
