@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from ..._ports import listeners
+from ..._ports import Listener, listeners
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from ..types import near
@@ -93,14 +93,18 @@ def same_address(deployment: Deployment) -> Iterator[Finding]:
                 yield host.refuse(variable, f"{other} has the same: give each host its own", value)
 
 
-def ports(host: Host) -> dict[str, tuple[int, str]]:
-    """The ports that will be listened on here: `variable path: (port, what for)`."""
+def listening(host: Host) -> list[Listener]:
+    """What will listen here."""
     deployment = host.deployment
     contract = deployment.contract
-    found = listeners(
-        host.name, reached_at(host), host, deployment.groups, contract.components, contract.services
+    return list(
+        listeners(host.name, reached_at(host), host, deployment.groups, contract.components, contract.services)
     )
-    return {one.variable: (one.port, one.what) for one in found}
+
+
+def ports(host: Host) -> dict[str, tuple[int, str]]:
+    """The ports that will be listened on here: `variable path: (port, what for)`."""
+    return {one.variable: (one.port, one.what) for one in listening(host)}
 
 
 @each_host
