@@ -80,6 +80,11 @@ def redis_says(says: str, option: Any, value: Any) -> Row:
     return row("redis_config", f"airflow_redis_config.{option}: {says}", variables, REDIS)
 
 
+def broker_says(says: str, url: str, **options: Any) -> Row:
+    named = {"airflow_config": {"celery_broker_transport_options": options}} if options else {}
+    return row("broker_url", says, {**BROKER, "airflow_broker_url": url, **named}, CELERY)
+
+
 def pooler_says(says: str, option: Any, value: Any) -> Row:
     return row("pgbouncer_config", f"airflow_pgbouncer_config.{option}: {says}",
                {"airflow_pgbouncer_config": {option: value}}, POOLED)
@@ -1031,6 +1036,13 @@ REFUSED = [
 ]
 
 REFUSED += [
+    broker_says("airflow_broker_url: Redis' databases are numbers", "redis://:pw-of-the-broker@10.9.9.9:6379/abc"),
+    broker_says("is no URL of a broker", "sentinel://:pw-of-it@10.9.9.9:26379;sentinel://:pw-of-it@10.9.9.8:port"),
+    broker_says("is no URL of a broker", "sentinel://:pw-of-it@10.9.9.9:26379;"),
+    broker_says("which must begin alike", "redis://:pw-of-it@10.9.9.9:6379;sentinel://:pw-of-it@10.9.9.8:26379"),
+    broker_says("give it one, in each of the URLs", "sentinel://:pw-of-it@10.9.9.9:26379;sentinel://10.9.9.8:26379"),
+    broker_says("each of several hosts", "amqp://a:pw-of-it@10.9.9.9//;amqp://a:pw-of-it@localhost//"),
+    broker_says("its ssl_cert_reqs must be one of CERT_REQUIRED", "rediss://:pw-of-it@10.9.9.9/0?ssl_cert_reqs=NONE"),
     redis_says("is no setting that Redis is known to take here: (if your Redis has it, list", "nonsense", 1),
     redis_says("is no setting that Redis is known to take here: did you mean maxclients?", "maxclient", 1),
     redis_says("is no name of a Redis setting", "Maxclients", 1),
@@ -1059,6 +1071,12 @@ REFUSED += [
 
 # (rule, what the warning says, ...): not refused, because somebody may know better.
 WARNED = [
+    broker_says(
+        "airflow_broker_url: several brokers by sentinel:// should work but was not run here",
+        "sentinel://:pw-of-it@10.9.9.9:26379;sentinel://:pw-of-it@10.9.9.8:26379", master_name="airflow",
+    ),
+    broker_says("airflow_broker_url: any certificate would do", "rediss://:pw-of-it@10.9.9.9/0?ssl_cert_reqs=CERT_NONE"),
+    broker_says("any certificate would do", "rediss://:pw-of-it@10.9.9.9/?ssl_cert_reqs=none&ssl_check_hostname=false"),
     row("unknown_option", "is gone from Airflow 3.3.2", config("webserver", "worker_class", "sync")),
     row(
         "unknown_option",
@@ -1258,6 +1276,8 @@ def test_accepted_with_a_broker() -> None:
     patience = config("celery_broker_transport_options", "visibility_timeout", 7200)
     assert declared({**BROKER, **patience}, CELERY) == []
     assert declared({**OWN_BROKER, "airflow_redis_config": {"maxmemory": "1gb", "appendonly": True}}, REDIS) == []
+    for end in ("", "/", "/7", "?ssl_cert_reqs=CERT_REQUIRED"):
+        assert declared({**BROKER, "airflow_broker_url": f"rediss://:pw-of-it@10.9.9.9:6379{end}"}, CELERY) == []
 
 
 def test_settings_that_redis_and_pgbouncer_have_are_accepted() -> None:
