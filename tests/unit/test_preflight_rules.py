@@ -846,6 +846,8 @@ REFUSED = [
     ),
     # The proxy.
     row("base_url", "'https://a.example.org/a b' - must begin", config("api", "base_url", "https://a.example.org/a b")),
+    row("base_url", "'http://[' - must begin", config("api", "base_url", "http://["), PROXY),
+    row("execution_api_url", "'http://[' - give the execution", config("core", "execution_api_server_url", "http://[")),
     row("base_url", "may have a path of letters", config("api", "base_url", 'https://a.example.org/"quoted"')),
     row("base_url", "may have a path of letters", config("api", "base_url", "https://a.example.org//x")),
     row("port_twice", "airflow_proxy_port: 8080 - proxy and api-server", {"airflow_proxy_port": 8080},
@@ -1071,6 +1073,12 @@ REFUSED += [
 
 # (rule, what the warning says, ...): not refused, because somebody may know better.
 WARNED = [
+    row(
+        "execution_api_url",
+        "'https://a.example.org/execution/' - Airflow is below /team, by api.base_url, and so is this API: /team/exec",
+        {"airflow_config": {"core": {"execution_api_server_url": "https://a.example.org/execution/"},
+                            "api": {"base_url": "https://a.example.org/team/"}}},
+    ),
     broker_says(
         "airflow_broker_url: several brokers by sentinel:// should work but was not run here",
         "sentinel://:pw-of-it@10.9.9.9:26379;sentinel://:pw-of-it@10.9.9.8:26379", master_name="airflow",
@@ -1185,6 +1193,8 @@ ACCEPTED = [
     },
     {"airflow_fernet_key": f"{FERNET},{OTHER_FERNET}", "airflow_jwt_secret": LONG, "airflow_api_secret_key": LONGER},
     {"airflow_address": "a.example.org"},
+    {"airflow_config": {"core": {"execution_api_server_url": "https://a.example.org/team/execution/"},
+                        "api": {"base_url": "https://a.example.org/team"}}},
     {"airflow_admin_password": "correct horse battery staple"},
     {"airflow_database_password": f"{LONG},a", "airflow_results_database_password": f"{LONGER},a"},
     {"airflow_admin_password": "P@ssw0rd-0f-2-z3bras"},
