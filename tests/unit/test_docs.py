@@ -89,6 +89,13 @@ def test_the_matrix_of_secrets_is_that_of_the_components() -> None:
     assert told == {name: set(component["secrets"]) for name, component in built.items()}
 
 
+def test_the_table_of_what_is_set_has_the_api_servers_pool() -> None:
+    page = text(ROOT / "docs" / "many-machines.md")
+    (row,) = re.findall(r"^\| api-server: `\[database\] (.+)` \| (.+?) \|", page, re.MULTILINE)
+    pool = CONTRACT.components["api-server"]["settings"]["database"]
+    assert row == ("`, `".join(pool), ", ".join(map(str, pool.values())))
+
+
 def test_tasks_to_start_at_are_the_first_of_their_steps() -> None:
     files = {"machines": "airflow/tasks/found.yml", "airflow": "systemd/tasks/main.yml"}
     files |= {role: f"{role}/tasks/main.yml" for role in ("resources", "dags", "verify")}

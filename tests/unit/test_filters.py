@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.windward.airflow.plugins.filter.addresses import addresses
 from ansible_collections.windward.airflow.plugins.filter.agreed_secrets import agreed_secrets
 from ansible_collections.windward.airflow.plugins.filter.deployed import deployed
+from ansible_collections.windward.airflow.plugins.filter.redis_url import redis_url
 from ansible_collections.windward.airflow.plugins.filter.secret_readers import secret_readers
 from ansible_collections.windward.airflow.plugins.filter.status_table import status_table
 from ansible_collections.windward.airflow.plugins.filter.unreached import unreached
@@ -57,6 +61,19 @@ def test_secret_readers_are_hosts_in_order_each_once() -> None:
     assert secret_readers("s", components, groups) == ["b", "a", "c"]
     assert secret_readers("t", components, groups) == ["a", "c"]
     assert secret_readers("u", components, groups) == []
+
+
+def test_a_password_may_have_any_character_and_the_url_is_still_one() -> None:
+    password = "".join(chr(number) for number in range(32, 127)) + "ß漢"
+    for user in ("airflow", ""):
+        url = urlsplit(redis_url(password, "10.0.0.5", 6379, user))
+        assert (url.scheme, url.hostname, url.port, url.path) == ("redis", "10.0.0.5", 6379, "/0")
+        assert unquote(url.password or "") == password and url.username == user and not url.query + url.fragment
+
+
+def test_no_role_quotes_a_part_of_a_url_by_the_filter_that_keeps_slashes() -> None:
+    texts = [path.read_text("utf-8") for path in Path(__file__).parents[2].glob("roles/*/*/*.[yj]*")]
+    assert len(texts) > 100 and not [text for text in texts if re.search(r"\|\s*urlencode", text)]
 
 
 def test_what_is_deployed_leaves_out_what_changes_by_itself() -> None:

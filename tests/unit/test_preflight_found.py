@@ -227,7 +227,30 @@ def test_a_queue_is_named_too_when_its_worker_moves_to_another_group() -> None:
     assert found({"queues": ["default"]}, {"airflow_executor": "LocalExecutor"}) == [], "nothing is sent any more"
 
 
+def test_an_own_name_that_leads_to_the_host_itself_is_refused_where_others_need_it() -> None:
+    def lines(groups: dict[str, list[str]], addresses: list[str], name: str = "d") -> list[str]:
+        variables = {"airflow_broker_url": ""}
+        hosts = {"d": {"ansible_host": "data.example.org"}}
+        deployment, _wrong = engine.deployment(CONTRACT, groups, given(variables, groups, hosts))
+        found = {**copy.deepcopy(FOUND), "resolved": {"data.example.org": addresses, "10.0.0.10": ["10.0.0.10"]}}
+        return [str(one) for one in engine.found(deployment.hosts[name], found) if one.rule == "own_name"]
+
+    for group in ("airflow_redis", "airflow_pgbouncer", "airflow_postgresql"):
+        apart = {**CELERY, "airflow": ["a", "d", "w"], "airflow_postgresql": [], group: ["d"]}
+        (line,) = lines(apart, ["10.0.0.5", "127.0.1.1"])
+        assert f"so others would not reach its {group.removeprefix('airflow_')}: mend" in line
+        assert line.startswith("airflow_address: 'data.example.org' - leads to 127.0.1.1 on this host itself"), line
+        assert lines(apart, ["10.0.0.5"]) == [] and lines(apart, []) == []
+        assert lines(apart, ["127.0.1.1"], "a") == [], "only its own host is asked"
+    alone = {group: ["d"] for group in ONE}
+    assert lines({**alone, "airflow_pgbouncer": ["d"]}, ["127.0.1.1"]) == [], "nobody else comes there"
+    proxied = {**alone, "airflow": ["d", "p"], "airflow_proxy": ["p"]}
+    assert lines(proxied, ["127.0.1.1"]) == [], "a proxy asks api-servers, which listen everywhere"
+    pooled = {**alone, "airflow": ["d", "p"], "airflow_pgbouncer": ["p"]}
+    assert len(lines(pooled, ["127.0.1.1"])) == 1, "the pooler comes there"
+
+
 def test_every_rule_has_a_row() -> None:
-    assert {rule.__name__ for rule in registry.FOUND_RULES} == {"forgotten_queue"} | {
+    assert {rule.__name__ for rule in registry.FOUND_RULES} == {"forgotten_queue", "own_name"} | {
         case[0] for case in [*REFUSED, *WARNED]
     }

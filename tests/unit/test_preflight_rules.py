@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import registry
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import registry, services
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.types import Unreadable
 from preflight_case import (
     BROKER,
@@ -73,6 +73,21 @@ def workers(says: str, *sets: dict[str, Any]) -> Row:
 OWN_BROKER = {"airflow_executor": "CeleryExecutor"}
 REDIS = {**CELERY, "airflow_redis": ["a"]}
 POOLED = {**TWO, "airflow_pgbouncer": ["b"]}
+
+
+def redis_says(says: str, option: Any, value: Any) -> Row:
+    variables = {**OWN_BROKER, "airflow_redis_config": {option: value}}
+    return row("redis_config", f"airflow_redis_config.{option}: {says}", variables, REDIS)
+
+
+def broker_says(says: str, url: str, **options: Any) -> Row:
+    named = {"airflow_config": {"celery_broker_transport_options": options}} if options else {}
+    return row("broker_url", says, {**BROKER, "airflow_broker_url": url, **named}, CELERY)
+
+
+def pooler_says(says: str, option: Any, value: Any) -> Row:
+    return row("pgbouncer_config", f"airflow_pgbouncer_config.{option}: {says}",
+               {"airflow_pgbouncer_config": {option: value}}, POOLED)
 
 
 def user(**differs: Any) -> dict[str, Any]:
@@ -269,6 +284,19 @@ REFUSED = [
         "airflow_jwt_secret: is the same as airflow_fernet_key",
         {"airflow_jwt_secret": FERNET, "airflow_fernet_key": f"{FERNET},{OTHER_FERNET}"},
     ),
+    row("equal_secrets", "airflow_results_database_password: is the same as airflow_database_password: each",
+        {"airflow_database_password": LONG, "airflow_results_database_password": LONG}),
+    row("equal_secrets", "airflow_broker_password: is the same as airflow_results_database_password",
+        {"airflow_results_database_password": LONG, "airflow_broker_password": LONG}),
+    row("equal_secrets", "airflow_database_password: is the same as airflow_admin_password",
+        {"airflow_admin_password": LONG, "airflow_database_password": LONG}),
+    row("equal_secrets", "airflow_results_database_password: is the same as airflow_database_password",
+        {**EXTERNAL, "airflow_results_database_password": "given-by-somebody"}, without("airflow_postgresql")),
+    row("weak_password", "airflow_broker_password: has fewer than 12 characters",
+        {**OWN_BROKER, "airflow_broker_password": "x"}, REDIS),
+    row("weak_password", "airflow_database_password: has fewer than 12", {"airflow_database_password": "kR7#pQ2!xZ9"}),
+    row("weak_password", "airflow_results_database_password: is the user's name",
+        {"airflow_results_database_password": "airflow_results", "airflow_results_database_user": "airflow_results"}),
     row("weak_password", "has fewer than 12 characters", {"airflow_admin_password": "kR7#pQ2!xZ9"}),
     row("weak_password", "is a well-known password", {"airflow_admin_password": "airflowairflow"}),
     row("weak_password", "is a well-known password", {"airflow_admin_password": "Airflow-2026!!"}),
@@ -504,6 +532,9 @@ REFUSED = [
     ),
     # Hosts.
     row("address", "airflow_address: '10.0.0.300' - is no host name", {"airflow_address": "10.0.0.300"}),
+    row("address", "airflow_address: 'fd00::11' - Airflow's URLs can't have an IPv6", {"airflow_address": "fd00::11"}),
+    row("address", "airflow_address (on b): 'fd00::12' - Airflow's URLs", groups=TWO, hosts={
+        "b": {"ansible_host": "fd00::12"}}),
     row(
         "address",
         "airflow_address (on b): '127.0.0.1' - the other hosts can't reach it",
@@ -821,6 +852,11 @@ REFUSED = [
         config("api", "base_url", "https://airflow.example.org/?x=1"),
     ),
     # The proxy.
+    row("base_url", "'https://a.example.org/a b' - must begin", config("api", "base_url", "https://a.example.org/a b")),
+    row("base_url", "'http://[' - must begin", config("api", "base_url", "http://["), PROXY),
+    row("execution_api_url", "'http://[' - give the execution", config("core", "execution_api_server_url", "http://[")),
+    row("base_url", "may have a path of letters", config("api", "base_url", 'https://a.example.org/"quoted"')),
+    row("base_url", "may have a path of letters", config("api", "base_url", "https://a.example.org//x")),
     row("port_twice", "airflow_proxy_port: 8080 - proxy and api-server", {"airflow_proxy_port": 8080},
         {**ONE, "airflow_proxy": ["a"]}),
     row("one_host", "group airflow_proxy: has a, b", groups={**TWO, "airflow_proxy": ["a", "b"]}),
@@ -1008,8 +1044,54 @@ REFUSED = [
     ),
 ]
 
+REFUSED += [
+    broker_says("airflow_broker_url: Redis' databases are numbers", "redis://:pw-of-the-broker@10.9.9.9:6379/abc"),
+    broker_says("is no URL of a broker", "sentinel://:pw-of-it@10.9.9.9:26379;sentinel://:pw-of-it@10.9.9.8:port"),
+    broker_says("is no URL of a broker", "sentinel://:pw-of-it@10.9.9.9:26379;"),
+    broker_says("which must begin alike", "redis://:pw-of-it@10.9.9.9:6379;sentinel://:pw-of-it@10.9.9.8:26379"),
+    broker_says("give it one, in each of the URLs", "sentinel://:pw-of-it@10.9.9.9:26379;sentinel://10.9.9.8:26379"),
+    broker_says("each of several hosts", "amqp://a:pw-of-it@10.9.9.9//;amqp://a:pw-of-it@localhost//"),
+    broker_says("its ssl_cert_reqs must be one of CERT_REQUIRED", "rediss://:pw-of-it@10.9.9.9/0?ssl_cert_reqs=NONE"),
+    redis_says("is no setting that Redis is known to take here: (if your Redis has it, list", "nonsense", 1),
+    redis_says("is no setting that Redis is known to take here: did you mean maxclients?", "maxclient", 1),
+    redis_says("is no name of a Redis setting", "Maxclients", 1),
+    redis_says("runs code of a file in the server", "loadmodule", "/tmp/x.so"),
+    redis_says("'/tmp/x' - is set by the collection", "include", "/tmp/x"),
+    redis_says("opens what its users are fenced from", "enable-debug-command", "yes"),
+    redis_says("it has no replicas, so it would take no message", "min-replicas-to-write", 1),
+    redis_says("'lots' - must be a number of bytes", "maxmemory", "lots"),
+    redis_says("'1.5gb' - must be a number of bytes", "maxmemory", "1.5gb"),
+    redis_says("True - must be a number of bytes", "maxmemory", True),
+    redis_says("'101%x' - must be a number of bytes, or a per cent", "maxmemory-clients", "101%x"),
+    redis_says("'maybe' - must be yes or no", "appendonly", "maybe"),
+    redis_says("'many' - must be a whole number", "maxclients", "many"),
+    redis_says("'sometimes' - must be always, everysec", "appendfsync", "sometimes"),
+    redis_says("must be words without quotes", "save", ""),
+    redis_says("'a\"b' - must be words without quotes", "syslog-ident", 'a"b'),
+    pooler_says("is no setting that PgBouncer is known to take here: (if your PgBouncer has it, list", "nonsense", 1),
+    pooler_says("is no setting that PgBouncer is known to take here: did you mean pkt_buf?", "pkt_bufs", 1),
+    pooler_says("a scheduler or DAG processor whose transaction is cut off ends", "query_timeout", 1),
+    pooler_says("only Airflow's users can come in, and a component could stop", "admin_users", "airflow"),
+    pooler_says("'somebody' - is set by the collection", "stats_users", "somebody"),
+    pooler_says("'soon' - must be a number of seconds", "server_lifetime", "soon"),
+    pooler_says("'some' - must be a whole number", "min_pool_size", "some"),
+    pooler_says("'verify-full' - must be disable, allow", "client_tls_sslmode", "verify-full"),
+]
+
 # (rule, what the warning says, ...): not refused, because somebody may know better.
 WARNED = [
+    row(
+        "execution_api_url",
+        "'https://a.example.org/execution/' - Airflow is below /team, by api.base_url, and so is this API: /team/exec",
+        {"airflow_config": {"core": {"execution_api_server_url": "https://a.example.org/execution/"},
+                            "api": {"base_url": "https://a.example.org/team/"}}},
+    ),
+    broker_says(
+        "airflow_broker_url: several brokers by sentinel:// should work but was not run here",
+        "sentinel://:pw-of-it@10.9.9.9:26379;sentinel://:pw-of-it@10.9.9.8:26379", master_name="airflow",
+    ),
+    broker_says("airflow_broker_url: any certificate would do", "rediss://:pw-of-it@10.9.9.9/0?ssl_cert_reqs=CERT_NONE"),
+    broker_says("any certificate would do", "rediss://:pw-of-it@10.9.9.9/?ssl_cert_reqs=none&ssl_check_hostname=false"),
     row("unknown_option", "is gone from Airflow 3.3.2", config("webserver", "worker_class", "sync")),
     row(
         "unknown_option",
@@ -1119,7 +1201,11 @@ ACCEPTED = [
         }
     },
     {"airflow_fernet_key": f"{FERNET},{OTHER_FERNET}", "airflow_jwt_secret": LONG, "airflow_api_secret_key": LONGER},
+    {"airflow_address": "a.example.org"},
+    {"airflow_config": {"core": {"execution_api_server_url": "https://a.example.org/team/execution/"},
+                        "api": {"base_url": "https://a.example.org/team"}}},
     {"airflow_admin_password": "correct horse battery staple"},
+    {"airflow_database_password": f"{LONG},a", "airflow_results_database_password": f"{LONGER},a"},
     {"airflow_admin_password": "P@ssw0rd-0f-2-z3bras"},
     {"airflow_admin_password": "тринадцать лун"},
     {
@@ -1209,6 +1295,20 @@ def test_accepted_with_a_broker() -> None:
     patience = config("celery_broker_transport_options", "visibility_timeout", 7200)
     assert declared({**BROKER, **patience}, CELERY) == []
     assert declared({**OWN_BROKER, "airflow_redis_config": {"maxmemory": "1gb", "appendonly": True}}, REDIS) == []
+    for end in ("", "/", "/7", "?ssl_cert_reqs=CERT_REQUIRED"):
+        assert declared({**BROKER, "airflow_broker_url": f"rediss://:pw-of-it@10.9.9.9:6379{end}"}, CELERY) == []
+
+
+def test_settings_that_redis_and_pgbouncer_have_are_accepted() -> None:
+    given = {"appendfsync": False, "save": '""', "maxmemory": 1 << 30, "maxmemory-clients": "5%", "hz": 20,
+             "slowlog-log-slower-than": -1, "client-output-buffer-limit": "pubsub 32mb 8mb 60", "nonsense": 1}
+    known = {"airflow_redis_config": given, "airflow_ignore_variables": ["airflow_redis_config.nonsense"]}
+    assert declared({**OWN_BROKER, **known}, REDIS) == []
+    given = {"server_lifetime": 0.5, "log_connections": True, "client_tls_cert_file": "/c", "resolv_conf": ""}
+    assert declared({"airflow_pgbouncer_config": given}, POOLED) == []
+    used = {*services.REDIS.values(), *services.PGBOUNCER.values()}
+    assert used == set(services.FORMS), "each form is some setting's"
+    assert not {*services.REDIS} & {*services.REDIS_REFUSED} | {*services.PGBOUNCER} & {*services.PGBOUNCER_REFUSED}
 
 
 def test_accepted_with_several_api_servers() -> None:

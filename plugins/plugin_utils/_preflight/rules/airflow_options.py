@@ -182,7 +182,7 @@ def unsafe_option(host: Host) -> Iterator[Finding]:
 
 @each_host
 def base_url(host: Host) -> Iterator[Finding]:
-    """`[api] base_url` is what a browser uses: a whole URL."""
+    """`[api] base_url` is what a browser uses: a whole URL, whose path is plain."""
     value = host.option("api", "base_url")
     if value is None:
         return
@@ -190,6 +190,9 @@ def base_url(host: Host) -> Iterator[Finding]:
         yield host.refuse("airflow_config.api.base_url", "must begin with https:// or http:// and name a host", value)
     elif urlsplit(value).query or urlsplit(value).fragment or urlsplit(value).username:
         yield host.refuse("airflow_config.api.base_url", "must have no user, query or fragment", value)
+    elif not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?", urlsplit(value).path):
+        problem = "may have a path of letters, digits and . _ ~ - between slashes only"
+        yield host.refuse("airflow_config.api.base_url", problem, value)
 
 
 @each_host

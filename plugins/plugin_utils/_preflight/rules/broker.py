@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from ..._ports import is_on
+from .. import services
 from ..deployment import Finding, Host
 from ..registry import each_host, when_found
 from .data import settings
 from .hosts import is_loopback
 
 REDIS = ("redis", "rediss")
-BROKERS = (*REDIS, "sentinel", "amqp", "amqps")
+RABBITMQ = ("amqp", "amqps")
+TRUST = ("CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE", "required", "optional", "none")  # kombu's words
+BROKERS = (*REDIS, "sentinel", *RABBITMQ)
 REDIS_OWNED = {
     "port": "airflow_redis_port",
     "bind": "airflow_address",
@@ -32,20 +36,34 @@ def broker_url(host: Host) -> Iterator[Finding]:
     """`airflow_broker_url` is a URL that Celery and every host can use, of a broker that asks who comes."""
     if not host["airflow_broker_url"]:
         return
-    url = named(host)
-    if url is None or url.scheme not in BROKERS or not url.hostname:
+    urls = named(host)
+    if not urls or any(url.scheme not in BROKERS or not url.hostname for url in urls):
         yield host.refuse("airflow_broker_url", f"is no URL of a broker; it begins with {':// or '.join(BROKERS)}://")
         return
-    if is_loopback(url.hostname) and len(host.deployment.targets) > 1:
+    first = urls[0]
+    if any(url.scheme != first.scheme for url in urls):
+        yield host.refuse("airflow_broker_url", "has several URLs, which must begin alike")
+    if any(is_loopback(url.hostname or "") for url in urls) and len(host.deployment.targets) > 1:
         yield host.refuse("airflow_broker_url", "each of several hosts would look on itself: give its address")
-    if not url.password:
-        # With TLS the broker may know its clients by their certificates.
-        known = is_loopback(url.hostname) or url.scheme in ("rediss", "amqps")
+    if not all(url.password for url in urls):
+        # With TLS the broker may know its clients by their certificates. Of several, kombu uses the password of the one
+        # that it is at.
+        known = is_loopback(first.hostname or "") or first.scheme in ("rediss", "amqps")
         problem = "has no password, and the messages in a broker hold tokens; give it one"
-        yield host.refuse("airflow_broker_url", problem, warning=known)
-    if url.scheme not in REDIS:
-        yield host.warn("airflow_broker_url", f"a broker by {url.scheme}:// should work but was not run here", None)
-    if url.scheme == "sentinel" and not host.option("celery_broker_transport_options", "master_name"):
+        each = ", in each of the URLs" if urls[1:] else ""
+        yield host.refuse("airflow_broker_url", f"{problem}{each}", warning=known)
+    if first.scheme not in REDIS or urls[1:]:
+        several = "several brokers" if urls[1:] else "a broker"
+        yield host.warn("airflow_broker_url", f"{several} by {first.scheme}:// should work but was not run here", None)
+    if first.scheme not in RABBITMQ and not all(re.fullmatch(r"/?[0-9]*", url.path) for url in urls):
+        yield host.refuse("airflow_broker_url", "Redis' databases are numbers: end it with /0, or another number")
+    asked = {value for url in urls for value in parse_qs(url.query).get("ssl_cert_reqs", ())}
+    if asked - {*TRUST}:
+        yield host.refuse("airflow_broker_url", f"its ssl_cert_reqs must be one of {', '.join(TRUST)}, or left out")
+    if asked & {"CERT_NONE", "none"}:
+        problem = "any certificate would do, so whoever stands between reads the password and the tokens; leave out"
+        yield host.warn("airflow_broker_url", f"{problem} ssl_cert_reqs, ssl_ca_certs names an authority of yours")
+    if first.scheme == "sentinel" and not host.option("celery_broker_transport_options", "master_name"):
         path = "airflow_config.celery_broker_transport_options.master_name"
         yield host.refuse(path, "must be given: Sentinel asks which Redis", None)
 
@@ -69,9 +87,11 @@ def two_brokers(host: Host) -> Iterator[Finding]:
 
 @each_host
 def redis_config(host: Host) -> Iterator[Finding]:
-    """`airflow_redis_config` holds plain settings that leave Redis' fence up and throw no message away."""
+    """`airflow_redis_config` holds settings that Redis has, that leave its fence up and throw no message away."""
     variable = "airflow_redis_config"
-    yield from settings(host, variable, "Redis", REDIS_OWNED, r"[a-z][a-z0-9-]*")
+    yield from settings(
+        host, variable, "Redis", REDIS_OWNED, known=services.REDIS, refused=services.REDIS_REFUSED
+    )
     policy = host[variable].get("maxmemory-policy", KEEPS)
     if policy != KEEPS:
         yield host.refuse(
@@ -131,19 +151,20 @@ def broker_found(host: Host) -> Iterator[Finding]:
         yield host.refuse(variable, problem, warning=policy.startswith("volatile-"))
 
 
-def named(host: Host) -> SplitResult | None:
-    """`airflow_broker_url`, if it is a URL."""
+def named(host: Host) -> list[SplitResult]:
+    """The URLs in `airflow_broker_url`, which kombu takes apart at semicolons; nothing if one of them is none."""
     try:
-        url = urlsplit(host["airflow_broker_url"])
-        return url if url.port is None or url.port else None  # asking for it refuses what is no port
+        urls = [urlsplit(one) for one in host["airflow_broker_url"].split(";")]
+        # Asking for the port refuses what is none.
+        return urls if all(url.port is None or url.port for url in urls) else []
     except ValueError:
-        return None
+        return []
 
 
 def looks_at_broker(host: Host) -> bool:
     """Whether this host is one that uses a Redis which was named: it is the one that must reach it."""
     components = host.deployment.contract.components
-    url = named(host) if host["airflow_executor"] == "CeleryExecutor" else None
-    return bool(url and url.scheme in REDIS and url.hostname) and any(
+    urls = named(host) if host["airflow_executor"] == "CeleryExecutor" else []
+    return len(urls) == 1 and urls[0].scheme in REDIS and bool(urls[0].hostname) and any(
         "broker" in components[name]["secrets"] for name in host.components()
     )

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 
 from ....module_utils import _database_connections
+from .. import services
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
+from ..types import near
 from .hosts import is_address, is_host, is_loopback, reached_at
 
 POOLER_PORT = 6432
@@ -23,7 +25,7 @@ PGBOUNCER_OWNED = {
     "server_tls_ca_file": "airflow_database_ca_path",
     # Airflow's DSNs and the pools' sizes are made for transactions.
     **dict.fromkeys(("pool_mode", "unix_socket_dir", "logfile", "pidfile", "user", "conffile"), ""),
-    **dict.fromkeys(("auth_type", "auth_file", "auth_hba_file", "auth_query", "auth_user"), ""),
+    **dict.fromkeys(("auth_type", "auth_file", "auth_hba_file", "auth_query", "auth_user", "stats_users"), ""),
 }
 
 
@@ -104,21 +106,42 @@ def database_names(host: Host) -> Iterator[Finding]:
 
 
 def settings(
-    host: Host, variable: str, product: str, owned: dict[str, str], name: str = r"[a-z_][a-z0-9_.]*"
+    host: Host,
+    variable: str,
+    product: str,
+    owned: dict[str, str],
+    *,
+    known: dict[str, str] | None = None,
+    refused: dict[str, str] | None = None,
+    flags: tuple[str, str] = ("no", "yes"),
 ) -> Iterator[Finding]:
-    """What of a dictionary of another product's settings can't be one, or is set by the collection."""
+    """What of a dictionary of another product's settings can't be one, or is set by the collection.
+
+    `known` are its settings with the form of their values, `flags` how it writes a boolean.
+    """
     for option, value in host[variable].items():
         path = f"{variable}.{option}"
-        if not isinstance(option, str) or not re.fullmatch(name, option):
+        if not isinstance(option, str) or not re.fullmatch(r"[a-z_][a-z0-9_.-]*", option):
             yield host.refuse(path, f"is no name of a {product} setting", None)
         elif option in owned:
             use = owned[option]
             shown = None if use and host.deployment.contract.is_secret(use) else value
             yield host.refuse(path, f"is set by the collection; {'use ' + use if use else 'leave it out'}", shown)
+        elif option in (refused or {}):
+            yield host.refuse(path, (refused or {})[option], None)
+        elif known and option not in known and path not in host["airflow_ignore_variables"]:
+            meant = near(option, known)
+            fix = f"did you mean {meant}? " if meant else ""
+            own = f"if your {product} has it, list {path} in airflow_ignore_variables"
+            yield host.refuse(path, f"is no setting that {product} is known to take here: {fix}({own})", None)
         elif not isinstance(value, (str, int, float, bool)):
             yield host.refuse(path, "must be a string, a number or a boolean", None)
         elif re.search(r"[\x00-\x1f\x7f]", str(value)):
             yield host.refuse(path, "has a line end or another control character in it", None)
+        elif known and option in known:
+            form, wanted = services.FORMS[known[option]]
+            if not re.fullmatch(form, flags[value] if isinstance(value, bool) else str(value)):
+                yield host.refuse(path, wanted, value)
 
 
 @each_host
@@ -129,8 +152,11 @@ def postgresql_config(host: Host) -> Iterator[Finding]:
 
 @each_host
 def pgbouncer_config(host: Host) -> Iterator[Finding]:
-    """`airflow_pgbouncer_config` holds plain settings that the collection does not set itself."""
-    yield from settings(host, "airflow_pgbouncer_config", "PgBouncer", PGBOUNCER_OWNED)
+    """`airflow_pgbouncer_config` holds settings that PgBouncer has, and that neither cut Airflow off nor open it."""
+    yield from settings(
+        host, "airflow_pgbouncer_config", "PgBouncer", PGBOUNCER_OWNED,
+        known=services.PGBOUNCER, refused=services.PGBOUNCER_REFUSED, flags=("0", "1"),
+    )
 
 
 @each_host

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ..deployment import Finding, Host
 from ..registry import when_found
 from ..versions import fits, newer
-from .hosts import ports
+from .hosts import is_loopback, listening, ports, reached_at
 
 # A release takes 0.6 GB when it is compiled (measured with 3.3.2), and as much again while uv unpacks beside it.
 RELEASE_MB, IDLE_MB = 1200, 100
@@ -120,6 +120,17 @@ def unknown_names(host: Host) -> Iterator[Finding]:
     for name, known in host.found["resolved"].items():
         if not known:
             yield host.refuse("airflow_address", "this host can't resolve it: mend its DNS, or give an address", name)
+
+
+@when_found
+def own_name(host: Host) -> Iterator[Finding]:
+    """Where other hosts need a service of this one, its own name does not lead to itself only (`127.0.1.1`)."""
+    name = reached_at(host)
+    here = [address for address in host.found["resolved"].get(name, ()) if is_loopback(address)]
+    bound = [one.what for one in listening(host) if name in one.addresses]
+    if here and bound:
+        problem = f"leads to {here[0]} on this host itself, so others would not reach its {', '.join(bound)}: "
+        yield host.refuse("airflow_address", f"{problem}mend /etc/hosts, or give the host's address", name)
 
 
 @when_found

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from ..._ports import listeners
+from ..._ports import Listener, listeners
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from ..types import near
@@ -68,12 +68,16 @@ def reached_at(host: Host) -> str:
 
 @each_host
 def address(host: Host) -> Iterator[Finding]:
-    """`airflow_address` is a name or address by which the other hosts reach this one."""
+    """`airflow_address` is a name or IPv4 address by which the other hosts reach this one."""
     value = reached_at(host)
     if not is_host(value):
         yield host.refuse("airflow_address", "is no host name and no IP address", value)
     elif is_loopback(value) and len(host.deployment.targets) > 1:
         yield host.refuse("airflow_address", "the other hosts can't reach it there: give the host's own address", value)
+    elif is_address(value) and ":" in value and host.name not in host.deployment.members("airflow_cluster"):
+        # Airflow itself puts it into the URL of a task's log as it is, without brackets.
+        problem = "Airflow's URLs can't have an IPv6 address in them: give airflow_address a name that resolves to it"
+        yield host.refuse("airflow_address", problem, value)
 
 
 @whole
@@ -89,14 +93,18 @@ def same_address(deployment: Deployment) -> Iterator[Finding]:
                 yield host.refuse(variable, f"{other} has the same: give each host its own", value)
 
 
-def ports(host: Host) -> dict[str, tuple[int, str]]:
-    """The ports that will be listened on here: `variable path: (port, what for)`."""
+def listening(host: Host) -> list[Listener]:
+    """What will listen here."""
     deployment = host.deployment
     contract = deployment.contract
-    found = listeners(
-        host.name, reached_at(host), host, deployment.groups, contract.components, contract.services
+    return list(
+        listeners(host.name, reached_at(host), host, deployment.groups, contract.components, contract.services)
     )
-    return {one.variable: (one.port, one.what) for one in found}
+
+
+def ports(host: Host) -> dict[str, tuple[int, str]]:
+    """The ports that will be listened on here: `variable path: (port, what for)`."""
+    return {one.variable: (one.port, one.what) for one in listening(host)}
 
 
 @each_host

@@ -12,12 +12,11 @@ import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..._ports import ANY, ANY6, is_on
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
-from .hosts import reached_at
+from .hosts import is_url, reached_at
 
 CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # OpenSSL's numbers for why a client refuses a certificate (X509_V_ERR_*).
@@ -119,7 +118,7 @@ def proxy_reaches(host: Host) -> Iterator[Finding]:
     if proxies and host.runs("api-server") and place in ("127.0.0.1", "::1", "localhost"):
         yield host.refuse("airflow_config.api.host", "the proxy can't reach it there: leave it out", place)
     url = host.option("api", "base_url", "")
-    if proxies and isinstance(url, str) and urlsplit(url).scheme == "http":
+    if proxies and isinstance(url, str) and is_url(url, ("http",)):
         yield host.refuse("airflow_config.api.base_url", "the proxy speaks TLS only: begin it with https://", url)
 
 

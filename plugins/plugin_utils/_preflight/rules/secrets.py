@@ -15,14 +15,9 @@ from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 
 SIGNING = ("airflow_jwt_secret", "airflow_api_secret_key", "airflow_fingerprint_key")
-DISTINCT = ("airflow_fernet_key", *SIGNING, "airflow_admin_password")
-SECRETS = (
-    *DISTINCT,
-    "airflow_database_password",
-    "airflow_results_database_password",
-    "airflow_broker_url",
-    "airflow_broker_password",
-)
+PASSWORDS = ("airflow_database_password", "airflow_results_database_password", "airflow_broker_password")
+DISTINCT = ("airflow_fernet_key", *SIGNING, "airflow_admin_password", *PASSWORDS)
+SECRETS = (*DISTINCT, "airflow_broker_url")
 # What well-known passwords are made of, digits and signs aside: `Airflow-2026!` is no better than `airflow`.
 WORDS = (
     "administrator|admin|airflow|apache|change|default|hello|it|letmein|login|me|my|passwd|password|pass|please|postgres"
@@ -58,25 +53,30 @@ def short_secret(host: Host) -> Iterator[Finding]:
 
 @each_host
 def equal_secrets(host: Host) -> Iterator[Finding]:
-    """No secret serves two purposes."""
+    """No secret serves two purposes: a worker, for example, has the passwords of the results and of the broker."""
     for (one, secret), (other, same) in combinations(host.items(*DISTINCT), 2):
-        if set(secret.split(",")) & set(same.split(",")) - {""}:
-            yield host.refuse(other, f"is the same as {one}: each needs a value of its own{GENERATED}")
+        if _members(one, secret) & _members(other, same) - {""}:
+            generated = "" if other in PASSWORDS and host["airflow_database_host"] else GENERATED
+            yield host.refuse(other, f"is the same as {one}: each needs a value of its own{generated}")
 
 
 @each_host
 def weak_password(host: Host) -> Iterator[Finding]:
-    """`airflow_admin_password` is long, not well known and not the user's name."""
-    password = host["airflow_admin_password"]
-    if not password:
-        return
-    if len(password) < 12:
-        yield host.refuse("airflow_admin_password", f"has fewer than 12 characters{GENERATED}")
-    if password.lower() == host["airflow_admin_username"].lower():
-        yield host.refuse("airflow_admin_password", f"is the user's name{GENERATED}")
-    letters = re.sub(r"[\W\d_]", "", password.lower())
-    if _well_known(password.lower()) or _well_known(letters) or len(set(password)) < 6:
-        yield host.refuse("airflow_admin_password", f"is a well-known password or little more{GENERATED}")
+    """The administrator's password, and those of our own servers, are long, not well known and not the user's name."""
+    users = {"airflow_admin_password": host["airflow_admin_username"], "airflow_broker_password": "airflow"}
+    if not host["airflow_database_host"]:  # an existing server has its own rules
+        users["airflow_database_password"] = host["airflow_database_user"]
+        users["airflow_results_database_password"] = host["airflow_results_database_user"]
+    for variable, password in host.items(*users):
+        if not password:
+            continue
+        if len(password) < 12:
+            yield host.refuse(variable, f"has fewer than 12 characters{GENERATED}")
+        if password.lower() == users[variable].lower():
+            yield host.refuse(variable, f"is the user's name{GENERATED}")
+        letters = re.sub(r"[\W\d_]", "", password.lower())
+        if _well_known(password.lower()) or _well_known(letters) or len(set(password)) < 6:
+            yield host.refuse(variable, f"is a well-known password or little more{GENERATED}")
 
 
 @each_host
@@ -110,6 +110,11 @@ def admin(host: Host) -> Iterator[Finding]:
             yield host.refuse(variable, "is that of the collection's own service account; choose another")
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", host["airflow_admin_email"]):
         yield host.refuse("airflow_admin_email", "is no e-mail address")
+
+
+def _members(variable: str, secret: str) -> set[str]:
+    """What a secret is made of: old Fernet keys stand behind the new one."""
+    return set(secret.split(",")) if variable == "airflow_fernet_key" else {secret}
 
 
 def _well_known(text: str) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from ..types import near
+from .hosts import is_url
 
 EXECUTORS = ("LocalExecutor", "CeleryExecutor", "KubernetesExecutor")
 # Without a triggerer, deferred tasks (the canary has one) wait for ever.
@@ -279,11 +280,17 @@ def execution_api_url(host: Host) -> Iterator[Finding]:
     value = host.option("core", "execution_api_server_url")
     if value is None:
         return
-    path, split = "airflow_config.core.execution_api_server_url", urlsplit(str(value))
-    if split.scheme not in ("http", "https") or not split.hostname or not split.path.rstrip("/").endswith("/execution"):
+    path, web = "airflow_config.core.execution_api_server_url", ("http", "https")
+    if not is_url(str(value), web) or not urlsplit(value).path.rstrip("/").endswith("/execution"):
         yield host.refuse(path, "give the execution API's URL, such as https://airflow.example.org/execution/", value)
-    elif split.hostname in ("localhost", "127.0.0.1", "::1") and host.runs("worker") and not host.runs("api-server"):
+        return
+    split, base = urlsplit(value), str(host.option("api", "base_url", ""))
+    if split.hostname in ("localhost", "127.0.0.1", "::1") and host.runs("worker") and not host.runs("api-server"):
         yield host.refuse(path, "no api-server runs on this host: name one that it can reach", value)
+    base = urlsplit(base).path.rstrip("/") if is_url(base, web) else ""
+    if base and not split.path.startswith(f"{base}/"):
+        # A proxy of the user's may put it there.
+        yield host.warn(path, f"Airflow is below {base}, by api.base_url, and so is this API: {base}/execution/", value)
 
 
 @whole
