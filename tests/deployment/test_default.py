@@ -203,6 +203,13 @@ def test_a_stopped_service_is_named(vm: Deployment, stopped: str) -> None:
     assert state.changed == []
 
 
+def test_a_database_that_is_killed_comes_back(vm: Deployment) -> None:
+    server, deadline = "postgresql@15-main", time.monotonic() + 60
+    vm.shell(f"systemctl kill --signal=KILL --kill-whom=all {server}")
+    while vm.shell(f"sleep 1; systemctl is-active {server}; true").strip() != "active":
+        assert time.monotonic() < deadline
+
+
 def test_status_of_a_healthy_deployment(vm: Deployment) -> None:
     deadline = time.monotonic() + 60
     while (run := vm.play("playbooks/status.yml")).code and time.monotonic() < deadline:
