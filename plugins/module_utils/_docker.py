@@ -8,6 +8,7 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 import socket
 import struct
 from typing import Any
@@ -68,9 +69,7 @@ class Docker:
             for line in reply:
                 said = json.loads(line) if line.strip() else {}
                 if "error" in said:
-                    # Who logged in for us may do so again.
-                    refused = {"refused": True} if "unauthorized" in said["error"].lower() else {}
-                    raise ImageError(f"the Docker engine says: {said['error']}", **refused)
+                    raise _said(f"the Docker engine says: {said['error']}")
         except (OSError, ValueError, http.client.HTTPException) as exc:
             raise self._trouble(exc) from exc
         finally:
@@ -107,7 +106,7 @@ class Docker:
             answer = None
         if status >= 400:
             said = answer.get("message") if isinstance(answer, dict) else ""
-            raise ImageError(f"the Docker engine answers {status}: {said or reason}")
+            raise _said(f"the Docker engine answers {status}: {said or reason}")
         return answer
 
     def start(self, container: str, command: list[str]) -> _Program:
@@ -147,6 +146,12 @@ class Docker:
         """How a program ended, None while it runs."""
         code = self._ask("GET", f"/exec/{name}/json")["ExitCode"]
         return None if code is None else int(code)
+
+
+def _said(message: str) -> ImageError:
+    """Of what a registry told the engine; who logged in for us may do so again."""
+    refused = re.search(r"unauthorized|no basic auth|authorization token has expired", message, re.IGNORECASE)
+    return ImageError(message, **({"refused": True} if refused else {}))
 
 
 class _Program(Pipes):
