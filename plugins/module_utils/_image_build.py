@@ -21,10 +21,16 @@ DAGS, PLUGINS, PYTHONPATH = f"{HOME}/dags", f"{HOME}/plugins", f"{HOME}/pythonpa
 LOCK = f"{HOME}/requirements.txt"
 # The tag with which an image was deployed first, and its release of DAGs.
 TAG_LABEL, DAGS_LABEL = "windward.airflow.tag", "windward.airflow.dags"
-# Proxies and the URL of the index may hold passwords: they are in the memory of one step, and in no layer.
-SECRET = "environment"
-ASIDE = f"--mount=type=secret,id={SECRET} --mount=type=tmpfs,target=/tmp"
-KNOW = f"set -eu; set -a; . /run/secrets/{SECRET}; set +a"
+# Steps of a build are scripts that are lent to it. Proxies and the URL of the index may hold passwords: they are in the
+# memory of one step, and in no layer.
+STEP = (
+    "RUN --mount=type=secret,id=environment --mount=type=secret,id=ca --mount=type=tmpfs,target=/tmp"
+    " --mount=type=bind,source=packages,target=/packages"
+)
+BEGIN = """set -eu
+set -a; . /run/secrets/environment; set +a
+if test -e /run/secrets/ca; then export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca; fi
+"""
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,13 @@ def packages(declared: Declared) -> Stage:
     lines, files, trees = [f"FROM {declared.base}"], {}, {}
     steps = []
     if declared.system_packages:
-        steps.append(f"RUN {ASIDE} {KNOW}; {apt(declared.system_packages)}")
+        files["packages/system.sh"] = BEGIN + system(declared.system_packages)
+        steps.append(f"{STEP} sh /packages/system.sh")
     if declared.requirements:
         files["packages/requirements.in"] = _uv.inputs(declared.lock, sorted(declared.requirements))
         files["packages/uv.txt"] = declared.uv_lock
-        cache = f"--mount=type=cache,target={_uv.CACHE} --mount=type=bind,source=packages,target=/packages"
-        steps.append(f"RUN {ASIDE} {cache} {KNOW}; {install()}")
+        files["packages/install.sh"] = BEGIN + INSTALL
+        steps.append(f"{STEP} --mount=type=cache,target={_uv.CACHE} sh /packages/install.sh")
     for name, tree, target in (("plugins", declared.plugins, PLUGINS), ("pythonpath", declared.pythonpath, PYTHONPATH)):
         if tree:
             trees[name] = tree
@@ -105,23 +112,21 @@ def dags(base: str, tree: Tree) -> Stage:
     return Stage(base, "\n".join(lines) + "\n", {}, {f"dags/{release}": tree}, {"dags/current": release})
 
 
-def apt(names: Sequence[str]) -> str:
-    wanted = " ".join(sorted(names))
-    return (
-        "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; "
-        f"apt-get -qq install --yes --no-install-recommends {wanted}; rm -rf /var/lib/apt/lists/*"
-    )
+def system(names: Sequence[str]) -> str:
+    return f"""export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq install --yes --no-install-recommends {" ".join(sorted(names))}
+rm -rf /var/lib/apt/lists/*
+"""
 
 
-def install() -> str:
-    """As on a host: the requirements are locked with Airflow's own lock, and the lock is installed by its hashes."""
-    uv, python = "/tmp/uv/bin/uv", '--python "$(command -v python)"'
-    known = " ".join(f"{name}={value}" for name, value in _uv.ENVIRONMENT.items())
-    return "; ".join([
-        f"export {known} PYTHONDONTWRITEBYTECODE=",
-        "python -m venv /tmp/uv",
-        "/tmp/uv/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r /packages/uv.txt",
-        f"{uv} {' '.join(_uv.COMPILE)} {python} /packages/requirements.in --output-file {LOCK}",
-        f"{uv} {' '.join(_uv.INSTALL)} {python} -r {LOCK}",
-        f"{uv} pip check {python}",
-    ])
+# As on a host: the requirements are locked with Airflow's own lock, and the lock is installed by its hashes.
+INSTALL = f"""export {" ".join(f"{name}={value}" for name, value in _uv.ENVIRONMENT.items())} PYTHONDONTWRITEBYTECODE=
+python=$(command -v python)
+"$python" -m venv /tmp/uv
+/tmp/uv/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r /packages/uv.txt
+uv=/tmp/uv/bin/uv
+$uv {" ".join(_uv.COMPILE)} --python "$python" /packages/requirements.in --output-file {LOCK}
+$uv {" ".join(_uv.INSTALL)} --python "$python" -r {LOCK}
+$uv pip check --python "$python"
+"""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import threading
@@ -54,12 +55,16 @@ class PackageIndex:
                     return self.give(401, b"", {"WWW-Authenticate": 'Basic realm="index"'})
                 return self.give(*index.answer(self.path))
 
+            do_HEAD = do_GET
+
             def give(self, status: int, body: bytes, headers: dict[str, str]) -> None:
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command == "GET":
+                    with contextlib.suppress(BrokenPipeError):  # who asked has read enough
+                        self.wfile.write(body)
 
             def log_message(self, *_args: object) -> None:
                 pass

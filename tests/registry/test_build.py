@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ ENV PATH=/opt/venv/bin:/usr/bin:/bin
 LABEL windward.airflow.tag=of-the-base org.opencontainers.image.version=1
 USER 50000:0
 """
+# What makes pushes slow and is not asked for.
+LEFT_OUT = re.compile(r"postgresql|llvm|git-core|redis|mariadb|/perl|libz3|/usr/share/(?!python|zoneinfo)", re.IGNORECASE)
 Play = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -47,8 +50,12 @@ def engine(work: Path) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def base(work: Path, engine: Engine) -> str:
     """Made as the official image is, but for Airflow."""
-    engine.docker("import", str(USERLAND), "userland.example.org/debian:13")
     (work / "base").mkdir()
+    with tarfile.open(USERLAND) as whole, tarfile.open(work / "base.tar", "w") as small:
+        for member in whole:
+            if not LEFT_OUT.search(member.name):
+                small.addfile(member, whole.extractfile(member) if member.isreg() else None)
+    engine.docker("import", str(work / "base.tar"), "userland.example.org/debian:13")
     (work / "base" / "Dockerfile").write_text(DOCKERFILE)
     engine.docker("buildx", "build", "--network", "host", "--tag", "base.example.org/airflow:1", str(work / "base"))
     return "base.example.org/airflow:1"
@@ -89,11 +96,11 @@ def play(
 
     def run(*words: str, environment: dict[str, str] | None = None, **variables: Any) -> Any:
         given = {
-            "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "__image_locks": str(locks),
+            "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
             "airflow_image_repository": f"127.0.0.1:{ecr_registry.port}/{repository}", "airflow_image_base": base,
             "airflow_image_registry_url": ecr_registry.url, "airflow_image_registry_username": ECR_LOGIN[0],
             "airflow_image_registry_password": ECR_LOGIN[1], "airflow_image_build_network": "host",
-            "airflow_package_index_url": index.url, "airflow_dags": str(source / "dags"), "airflow_image_dags": True,
+            "airflow_ca_bundle": "/etc/ssl/certs/ca-certificates.crt", "airflow_package_index_url": index.url, "airflow_dags": str(source / "dags"), "airflow_image_dags": True,
             **variables,
         }  # fmt: skip
         tasks = [
@@ -109,6 +116,7 @@ def play(
             "DOCKER_CONFIG": str(engine.config), "ANSIBLE_PIPELINING": "false", **(environment or {}),
         }  # fmt: skip
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(tmp_path / "hosts.yml"), *words]
+        command += ["-e", f"__image_locks={locks}"]
         return subprocess.run(
             [*command, str(tmp_path / "play.yml")], env={**os.environ, **own}, cwd=ROOT, capture_output=True, text=True,
             timeout=600, check=False,
@@ -158,7 +166,8 @@ def test_built_once_and_only_what_changed(play: Play, engine: Engine, source: Pa
         "airflow_pythonpath": str(source / "src"),
     }  # fmt: skip
     foreseen = play("--check", **whole)
-    assert changed(foreseen) and "is to be built" in foreseen.stdout and tags() == []
+    assert changed(foreseen) and re.search(r"is\s+to\s+be\s+built", foreseen.stdout), foreseen.stdout
+    assert tags() == []
     first = deployed(play(**whole))
     assert re.fullmatch(r"127\.0\.0\.1:\d+/\S+:20\d{12}", first)
     assert [tag.partition("-")[0] for tag in tags()] == [first[-14:], "inputs", "packages"]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.filter.image_lifecycle import history, image_lifecycle
-from ansible_collections.windward.airflow.plugins.module_utils import _image_build
 from ansible_collections.windward.airflow.plugins.module_utils._image_build import Declared, Stage, Tree, stages
 from api_script import run_module
 
@@ -39,7 +38,8 @@ def test_all_of_it() -> None:
     assert lower[0].startswith("packages-") and upper[0].startswith("inputs-")
     lines = lower[1].dockerfile.splitlines()
     assert [line.split()[0] for line in lines] == ["FROM", "USER", "RUN", "RUN", "COPY", "COPY", "USER"]
-    assert "--no-install-recommends git libpq5; rm" in lines[2]
+    assert lines[2].endswith(" sh /packages/system.sh") and lines[3].endswith(" sh /packages/install.sh")
+    assert "--no-install-recommends git libpq5\nrm" in lower[1].files["packages/system.sh"]
     assert lower[1].files["packages/requirements.in"] == "a==1\nb==2 ; python_version < '3.11'\nacme>=2\npandas\n"
     assert lower[1].trees == {"plugins": TREE, "pythonpath": TREE}
     assert upper[1].dockerfile == (
@@ -62,7 +62,7 @@ def test_dags_alone_are_put_on_the_base() -> None:
 
 def test_without_dags_there_is_one_stage() -> None:
     ((tag, stage),) = stages(dataclasses.replace(WHOLE, dags=None)).items()
-    assert tag.startswith("inputs-") and "pip check" in stage.dockerfile
+    assert tag.startswith("inputs-") and "install.sh" in stage.dockerfile
 
 
 def test_nothing_is_a_copy_of_the_base() -> None:
@@ -70,7 +70,7 @@ def test_nothing_is_a_copy_of_the_base() -> None:
 
 
 def test_requirements_are_installed_by_their_hashes() -> None:
-    step = _image_build.install()
+    step = last(dataclasses.replace(WHOLE, dags=None)).files["packages/install.sh"]
     assert step.index("--generate-hashes") < step.index("--no-deps --require-hashes --compile-bytecode")
     assert "--no-compile --require-hashes -r /packages/uv.txt" in step
 
@@ -128,7 +128,7 @@ def test_contexts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = run_module("image_context", {**options, "dest": str(tmp_path / "out")}, capsys)
     assert [row["image"] for row in done["stages"]] == [row["image"] for row in named["stages"]]
     lower, upper = (Path(row["path"]) for row in done["stages"])
-    assert [path.name for path in lower.iterdir()] == ["Dockerfile"]
+    assert sorted(path.name for path in lower.rglob("*")) == ["Dockerfile", "packages", "system.sh"]
     current = upper / "dags" / "current"
     assert sorted(str(path.relative_to(current.resolve())) for path in current.resolve().rglob("*")) == [
         "a.py", "sub", "sub/b.py", "sub/run.sh",

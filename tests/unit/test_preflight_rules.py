@@ -1226,6 +1226,13 @@ def test_accepted_in_a_cluster(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables, CLUSTER)] == []
 
 
+def test_authorities_are_for_the_build_of_an_image(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    bundle = {**POD_EACH, "airflow_ca_bundle": str(tmp_path / "ca.pem")}
+    assert [finding.rule for finding in declared(bundle, CLUSTER)] == ["cluster_ca"]
+    assert declared({**bundle, "airflow_image_repository": "example.org/airflow"}, CLUSTER) == []
+
+
 def test_accepted_with_a_pooler() -> None:
     sizes = {"default_pool_size": 50, "server_idle_timeout": "60", "max_db_connections": 0}
     assert declared({"airflow_pgbouncer_config": sizes}, POOLED) == []
