@@ -36,7 +36,7 @@ LABEL windward.airflow.tag=of-the-base org.opencontainers.image.version=1
 USER 50000:0
 """
 # What makes pushes slow and is not asked for.
-LEFT_OUT = re.compile(r"postgresql|llvm|git-core|redis|mariadb|/perl|libz3|/usr/share/(?!python|zoneinfo)", re.IGNORECASE)
+LEFT_OUT = re.compile(r"postgresql|llvm|git-core|redis|mariadb|/perl|libz3|/usr/share/(?!python|zoneinfo)", re.I)
 Play = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -100,7 +100,8 @@ def play(
             "airflow_image_repository": f"127.0.0.1:{ecr_registry.port}/{repository}", "airflow_image_base": base,
             "airflow_image_registry_url": ecr_registry.url, "airflow_image_registry_username": ECR_LOGIN[0],
             "airflow_image_registry_password": ECR_LOGIN[1], "airflow_image_build_network": "host",
-            "airflow_ca_bundle": "/etc/ssl/certs/ca-certificates.crt", "airflow_package_index_url": index.url, "airflow_dags": str(source / "dags"), "airflow_image_dags": True,
+            "airflow_ca_bundle": "/etc/ssl/certs/ca-certificates.crt", "airflow_package_index_url": index.url,
+            "airflow_dags": str(source / "dags"), "airflow_image_dags": True,
             **variables,
         }  # fmt: skip
         tasks = [
@@ -156,7 +157,8 @@ def inside(engine: Engine, image: str, command: str) -> str:
 def forget(engine: Engine) -> None:
     """An engine of another controller: it has the base, and nothing that was built."""
     names = engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-    engine.docker("rmi", "-f", *[name for name in names if name.startswith("127.")])
+    if built := [name for name in names if name.startswith("127.")]:
+        engine.docker("rmi", "-f", *built)
     engine.docker("builder", "prune", "--all", "--force")
 
 
@@ -298,7 +300,9 @@ def test_copy(engine: Engine, copy: Any, ecr_registry: DockerRegistry, repositor
     assert "pushed by its tag" in copy("registry", image=f"127.0.0.1:5000/a@sha256:{'0f' * 32}")["msg"]
 
 
-def test_info(copy: Any, engine: Engine, work: Path, ecr_registry: DockerRegistry, repository: str, capsys: Any) -> None:
+def test_info(
+    copy: Any, engine: Engine, work: Path, ecr_registry: DockerRegistry, repository: str, capsys: Any
+) -> None:
     def info(tag: str, **options: Any) -> dict[str, Any]:
         given = {
             "image": f"127.0.0.1:{ecr_registry.port}/{repository}:{tag}", "registry_url": ecr_registry.url,
