@@ -41,6 +41,12 @@ options:
     description: Seconds for which a request is tried again that was refused for the moment, as by 429 or 503.
     type: float
     default: 60
+  environment:
+    description:
+      - More environment variables for the way to the registry, such as those of proxies. They may hold a password; that
+        of a task's C(environment) would be on a command line.
+    type: dict
+    default: {}
   aws_profile:
     description: Profile of the AWS configuration on the controller.
     type: str

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ SPEC: dict[str, Any] = {
     "validate_certs": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 30},
     "retry_timeout": {"type": "float", "default": 60},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
     **AWS,
 }
 TOGETHER = [("registry_username", "registry_password"), ("aws_access_key", "aws_secret_key")]
@@ -36,6 +38,7 @@ TOGETHER = [("registry_username", "registry_password"), ("aws_access_key", "aws_
 
 def registry(reference: Reference, options: Mapping[str, Any]) -> Registry:
     """The registry of an image, as the options say."""
+    os.environ.update({name: str(value) for name, value in options["environment"].items()})
     url = options["registry_url"] or reference.api
     if not url.startswith(("https://", "http://")):
         raise ImageError(f"registry_url {url} begins with neither https:// nor http://")

@@ -34,7 +34,7 @@ class RegistryAction(ActionBase):
             for again in (False, True):
                 if by_aws:
                     arguments |= self._login(str(arguments["image"]), aws)
-                if "registry_password" in arguments:
+                if arguments.get("registry_password") or arguments.get("environment"):
                     self._keep_off_disks()
                 result: Result = self._execute_module(
                     module_name=self.MODULE, module_args={**arguments, **progress}, task_vars=task_vars
@@ -68,6 +68,6 @@ class RegistryAction(ActionBase):
             self._connection.set_option("pipelining", True)
         if not self._is_pipelining_enabled("new"):
             raise AnsibleActionFail(
-                "The registry's password would be written to the host's disk: this needs a connection with pipelining, "
-                "and ANSIBLE_KEEP_REMOTE_FILES unset."
+                "The registry's password, or a proxy's, would be written to the host's disk: this needs a connection "
+                "with pipelining, and ANSIBLE_KEEP_REMOTE_FILES unset."
             )
