@@ -24,12 +24,12 @@ from servers import ECR_LOGIN, HTPASSWD, REGISTRY, DockerRegistry
 DAG = '''
 import time
 import cowsay, own
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, get_current_context, task
 
 with DAG("told", schedule=None, catchup=False, is_paused_upon_creation=False):
     @task
-    def first(seconds: str = "{{{{ dag_run.conf.get('seconds', 0) }}}}"):
-        time.sleep(int(seconds))
+    def first():
+        time.sleep((get_current_context()["dag_run"].conf or {{}}).get("seconds", 0))
     @task
     def second():
         assert cowsay.__version__ == "6.1" and own.value == "of the source", own.value
@@ -97,8 +97,8 @@ class Image(Cluster):
             deadline = time.monotonic() + 400
             while (run := api.get(path))["state"] in ("queued", "running") and time.monotonic() < deadline:
                 time.sleep(2)
+            assert run["state"] == "success", run
             log = str(api.get(f"{path}/taskInstances/second/logs/1"))
-        assert run["state"] == "success", log
         return run["bundle_version"], log
 
 
