@@ -79,7 +79,7 @@ class Release:
 
     def environment(self, component: str, secrets: dict[str, str]) -> dict[str, str]:
         variables = {
-            "PYTHONPATH": ":".join([LIBRARY, PYTHONPATH] if self.deployment["pythonpath"] else [LIBRARY]),
+            "PYTHONPATH": f"{LIBRARY}:{PYTHONPATH}",  # an image that was built elsewhere may have the latter
             "AIRFLOW_CANARY_QUEUES": ",".join(self.deployment["queues"]),
             **grants(component, self.components, self.deployment, secrets),
         }

@@ -51,7 +51,6 @@ DEPLOYMENT: dict[str, Any] = {
     "replicas": {},
     "resources": dict.fromkeys([*COMPONENTS, "task", "log-groomer", "migrate", "postgresql", "redis"], RESOURCES),
     "dags_volume": True,
-    "pythonpath": False,
     "library": {"bundle.py": "x = 1"},
     "canary": {"canary.py": "x = 1"},
     "log_retention_days": 30,
