@@ -69,8 +69,8 @@ test-long: venv ## Every fault on six virtual machines (an hour), a site's own s
 	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
 
 .PHONY: test-kind
-test-kind: venv ## Real Kind clusters and Airflow on three of them, with what tests/kind-bed makes where no image can be pulled
-	$(BIN)/python tests/parts.py kind_cluster kind kind_celery cluster
+test-kind: venv ## Real Kind clusters and Airflow on four of them, with what tests/kind-bed makes where no image can be pulled
+	$(BIN)/python tests/parts.py kind_cluster kind kind_celery cluster image
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog

@@ -70,6 +70,7 @@ LONG = {
     "kind_cluster": "tests/kind/run.sh pytest -q -p no:cacheprovider tests/kind",
     "kind": "tests/kind/run.sh molecule test -s kind",
     "cluster": "tests/browser/prepare.sh && tests/kind/run.sh molecule test -s cluster",
+    "image": "tests/registry/prepare.sh && tests/kind/run.sh molecule test -s image",
     "kind_celery": "tests/kind/run.sh molecule test -s kind_celery",
 }
 STAGES = [(CHECK, os.cpu_count() or 1), (FIRST, 1), (VM, 2), (LONG, 1)]

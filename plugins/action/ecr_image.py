@@ -10,69 +10,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils._image import parse, region
-from ..module_utils._registry import ImageError
-from ..modules.ecr_image import AWS
-from ..plugin_utils import _ecr
+from ..plugin_utils._registry_action import RegistryAction, Result
 
 SLICE = 10.0  # seconds between two lines
 
-Result = dict[str, Any]
 
-
-class ActionModule(ActionBase):
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        aws = {name: arguments.pop(name, None) for name in AWS}
-        if bool(aws["aws_access_key"]) != bool(aws["aws_secret_key"]):
-            raise AnsibleActionFail("aws_access_key and aws_secret_key go together.")
-        by_aws = self._is_ours(arguments)
-        with self._progress() as progress:
-            for again in (False, True):
-                if by_aws:
-                    arguments |= self._login(str(arguments["image"]), aws)
-                if "registry_password" in arguments:
-                    self._keep_off_disks()
-                result = self._execute_module(
-                    module_name="windward.airflow.ecr_image", module_args={**arguments, **progress}, task_vars=task_vars
-                )
-                # It ended while blobs were read: a new one, once.
-                if again or not by_aws or not result.pop("refused", False):
-                    break
-        return result
-
-    def _is_ours(self, arguments: Result) -> bool:
-        """Whether AWS is asked for the log-in."""
-        try:
-            return bool(region(parse(str(arguments.get("image"))))) and not arguments.get("registry_username")
-        except ImageError:
-            return False  # the module says it
-
-    def _login(self, image: str, aws: Result) -> Result:
-        try:
-            username, password = _ecr.login(parse(image), aws)
-        except ImageError as error:
-            raise AnsibleActionFail(str(error)) from error
-        return {"registry_username": username, "registry_password": password}
-
-    def _keep_off_disks(self) -> None:
-        """Without pipelining a module's arguments are written to a file of the host."""
-        with contextlib.suppress(AnsibleError, KeyError):
-            self._connection.set_option("pipelining", True)
-        if not self._is_pipelining_enabled("new"):
-            raise AnsibleActionFail(
-                "The registry's password would be written to the host's disk: this needs a connection with pipelining, "
-                "and ANSIBLE_KEEP_REMOTE_FILES unset."
-            )
+class ActionModule(RegistryAction):
+    MODULE = "windward.airflow.ecr_image"
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[Result]:

@@ -36,9 +36,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - A dictionary with the chart's C(values), the objects of C(data) and C(support), the Job C(migration), the Job
-      C(comparison) that tells whether there is something to migrate, and C(secrets) with the content of each Secret by
-      its name.
+    - A dictionary with the C(image) as pods name it, the chart's C(values), the objects of C(data) and C(support), the
+      Job C(migration), the Job C(comparison) that tells whether there is something to migrate, and C(secrets) with the
+      content of each Secret by its name.
   type: dict
 """
 
@@ -59,6 +59,7 @@ def kubernetes_plan(
     # What was stopped for a migration runs again by an upgrade of the release, so that one must differ from the last.
     values["apiServer"]["service"]["annotations"] = {"windward.airflow/migration": migration["metadata"]["name"]}
     return {
+        "image": release.image,
         "values": values,
         "secrets": {**release.secrets, release.secret("migrate"): environment},
         "data": objects.data(release, secrets),

@@ -11,7 +11,7 @@ author: Windward contributors (@windward)
 description:
   - It has the image, the environment, the rights and the volumes of the DAG processor, so that DAGs are parsed in it as
     Airflow will, and stands on the same node, so that a volume that one node only can mount does.
-positional: _input, name
+positional: _input, name, image
 options:
   _input:
     description: The DAG processor's pod, as M(kubernetes.core.k8s_info) reads it.
@@ -21,6 +21,10 @@ options:
     description: The name of the pod to make.
     type: str
     required: true
+  image:
+    description: Another image than the DAG processor's, which has DAGs of its own.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -43,13 +47,14 @@ POD = ("automountServiceAccountToken", "enableServiceLinks", "imagePullSecrets",
 CONTAINER = ("env", "envFrom", "image", "imagePullPolicy", "resources", "securityContext")
 
 
-def writing_pod(pod: dict[str, Any], name: str) -> dict[str, Any]:
+def writing_pod(pod: dict[str, Any], name: str, image: str = "") -> dict[str, Any]:
     """The pod's definition."""
     spec = pod["spec"]
     (theirs,) = (one for one in spec["containers"] if one["name"] == "dag-processor")
     mounts = [
         {**mount, "readOnly": mount["name"] != "dags" and mount.get("readOnly", False)}
         for mount in theirs["volumeMounts"]
+        if not (image and mount["name"] == "dags")
     ]
     about = {
         "app.kubernetes.io/part-of": pod["metadata"]["labels"]["release"],
@@ -61,6 +66,7 @@ def writing_pod(pod: dict[str, Any], name: str) -> dict[str, Any]:
         "command": ["sleep", str(MINUTES * 60)],
         "volumeMounts": mounts,
         **{key: theirs[key] for key in CONTAINER if key in theirs},
+        **({"image": image} if image else {}),
     }
     return {
         "apiVersion": "v1",

@@ -17,6 +17,7 @@ import json
 from typing import Any
 
 from ._components import Settings, declared, digest, everywhere, grants
+from ._image_build import DAGS, PLUGINS, PYTHONPATH
 
 # The chart's own way with secrets gives each pod all of them, and makes new ones when it finds none: it is off, and the
 # names of those that it would otherwise make are ours.
@@ -37,7 +38,6 @@ POD = {"runAsNonRoot": True, "runAsUser": 50000, "fsGroup": 0, "seccompProfile":
 CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 LOGS = "/opt/airflow/logs"
-DAGS = "/opt/airflow/dags"
 LIBRARY = "/opt/airflow/windward"  # what the collection puts on PYTHONPATH, from a ConfigMap
 CANARY = "/opt/airflow/canary"
 
@@ -66,7 +66,12 @@ class Release:
         self.canary = digest_of(deployment["canary"])
         self.components, self.key = components, secrets["fernet_key"]
         self.deployment = {
-            **deployment, "bundles": {"canary": {"root": CANARY, "release": self.canary}, "dags": {"root": DAGS}},
+            **deployment,
+            "bundles": {
+                "canary": {"root": CANARY, "release": self.canary},
+                # An image holds one release.
+                "dags": {"root": DAGS, **({} if deployment["dags_volume"] else {"lasting": False})},
+            },
         }
         # A pod of the KubernetesExecutor's has what a worker has.
         self.running = [*(name for name in SECTIONS if deployment["replicas"].get(name, 1)), "worker"]
@@ -74,7 +79,7 @@ class Release:
 
     def environment(self, component: str, secrets: dict[str, str]) -> dict[str, str]:
         variables = {
-            "PYTHONPATH": LIBRARY,
+            "PYTHONPATH": f"{LIBRARY}:{PYTHONPATH}",  # an image that was built elsewhere may have the latter
             "AIRFLOW_CANARY_QUEUES": ",".join(self.deployment["queues"]),
             **grants(component, self.components, self.deployment, secrets),
         }
@@ -145,7 +150,7 @@ class Release:
     def config(self) -> Settings:
         """airflow.cfg as the chart takes it; what it computes itself (addresses, namespace, template) stays its own."""
         computed = everywhere(self.deployment)
-        computed["core"]["plugins_folder"] = "/opt/airflow/plugins"
+        computed["core"]["plugins_folder"] = PLUGINS
         # The name of a pod of a Deployment's can't be resolved, and logs are asked for by this.
         computed["core"]["hostname_callable"] = "airflow.utils.net.get_host_ip_address"
         computed["logging"]["base_log_folder"] = LOGS

@@ -92,7 +92,12 @@ def everywhere(deployment: dict[str, Any]) -> Settings:
         {
             "name": name,
             "classpath": "windward_airflow.bundle.ReleaseBundle",
-            "kwargs": {"root": bundle["root"], "release": bundle.get("release"), "refresh_interval": 5},
+            "kwargs": {
+                "root": bundle["root"],
+                "release": bundle.get("release"),
+                "refresh_interval": 5,
+                **{key: bundle[key] for key in ("lasting",) if key in bundle},
+            },
         }
         for name, bundle in sorted(deployment["bundles"].items())
     ]

@@ -1,17 +1,20 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Private to the collection. A Docker engine at its socket: which containers there are, and programs run in them."""
+"""Private to the collection. A Docker engine at its socket: programs run in its containers, images on their way."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
+import re
 import socket
 import struct
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ._image import Reference
 from ._pipes import Pipes
 from ._registry import ImageError
 
@@ -47,25 +50,63 @@ class Docker:
             raise ImageError(f"there is no Kind cluster {cluster} in the engine at {self._path}")
         return names
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        connection = _Connection(self._path, self._timeout)
+    def has(self, image: str) -> bool:
+        return self._ask("GET", f"/images/{quote(image)}/json", missing=True) is not None
+
+    def pull(self, image: Reference, login: tuple[str | None, str | None]) -> None:
+        self._copy("/images/create?" + urlencode({"fromImage": image.repository, "tag": image.asked}), login)
+
+    def push(self, image: Reference, login: tuple[str | None, str | None]) -> None:
+        self._copy(f"/images/{quote(image.repository)}/push?" + urlencode({"tag": image.tag}), login)
+
+    def _copy(self, path: str, login: tuple[str | None, str | None]) -> None:
+        """The engine gets the log-in for this one request, and tells the end of it in the last line of many."""
+        known = dict(zip(("username", "password"), login)) if all(login) else {}
+        head = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(known).encode()).decode()}
+        connection, reply = self._request("POST", path, None, head)
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"Content-Type": "application/json"})
-            reply = connection.getresponse()
-            text = reply.read()
-        except (OSError, http.client.HTTPException) as exc:
-            reason = getattr(exc, "strerror", None) or exc
-            raise ImageError(f"the Docker engine at {self._path} can't be asked: {reason}") from exc
+            self._judge(reply.status, b"" if reply.status < 400 else reply.read(), reply.reason)
+            for line in reply:
+                said = json.loads(line) if line.strip() else {}
+                if "error" in said:
+                    raise _said(f"the Docker engine says: {said['error']}")
+        except (OSError, ValueError, http.client.HTTPException) as exc:
+            raise self._trouble(exc) from exc
         finally:
             connection.close()
+
+    def _ask(self, method: str, path: str, body: Any = None, missing: bool = False) -> Any:
+        connection, reply = self._request(method, path, body, {})
+        try:
+            text = reply.read()
+        except (OSError, http.client.HTTPException) as exc:
+            raise self._trouble(exc) from exc
+        finally:
+            connection.close()
+        return None if missing and reply.status == 404 else self._judge(reply.status, text, reply.reason)
+
+    def _request(self, method: str, path: str, body: Any, head: dict[str, str]) -> tuple[_Connection, Any]:
+        connection = _Connection(self._path, self._timeout)
+        data = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, path, data, {"Content-Type": "application/json", **head})
+            return connection, connection.getresponse()
+        except (OSError, http.client.HTTPException) as exc:
+            connection.close()
+            raise self._trouble(exc) from exc
+
+    def _trouble(self, exc: Exception) -> ImageError:
+        reason = getattr(exc, "strerror", None) or exc
+        return ImageError(f"the Docker engine at {self._path} can't be asked: {reason}")
+
+    def _judge(self, status: int, text: bytes, reason: str) -> Any:
         try:
             answer = json.loads(text) if text.strip() else None
         except ValueError:
             answer = None
-        if reply.status >= 400:
+        if status >= 400:
             said = answer.get("message") if isinstance(answer, dict) else ""
-            raise ImageError(f"the Docker engine answers {reply.status}: {said or reply.reason}")
+            raise _said(f"the Docker engine answers {status}: {said or reason}")
         return answer
 
     def start(self, container: str, command: list[str]) -> _Program:
@@ -105,6 +146,12 @@ class Docker:
         """How a program ended, None while it runs."""
         code = self._ask("GET", f"/exec/{name}/json")["ExitCode"]
         return None if code is None else int(code)
+
+
+def _said(message: str) -> ImageError:
+    """Of what a registry told the engine; who logged in for us may do so again."""
+    refused = re.search(r"unauthorized|no basic auth|authorization token has expired", message, re.IGNORECASE)
+    return ImageError(message, **({"refused": True} if refused else {}))
 
 
 class _Program(Pipes):

@@ -283,10 +283,11 @@ class Registry:
         if reply.status == 403:
             raise ImageError(f"{named}: who is logged in may not pull it: {said or 'forbidden'}")
         if code == "NAME_UNKNOWN":
-            raise ImageError(f"{named}: {self._url} has no such repository")
+            raise ImageError(f"{named}: {self._url} has no such repository", absent=True)
         if reply.status == 404:
             what = "image" if "/manifests/" in reply.geturl() else "blob"
-            raise ImageError(f"{named}: there is no such {what}" + ("" if code else "; is registry_url right?"))
+            hint = "" if code else "; is registry_url right?"
+            raise ImageError(f"{named}: there is no such {what}{hint}", **({"absent": True} if code else {}))
         raise ImageError(f"{named}: {urlsplit(reply.geturl()).netloc} answers {reply.status}: {said or reply.reason}")
 
     def _named(self, reference: str) -> str:

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import time
 from typing import Any
 
 CACHE = "/var/cache/airflow/uv"
+ENVIRONMENT = {
+    "UV_CACHE_DIR": CACHE, "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy",
+    "UV_SYSTEM_CERTS": "1",
+}
+# What users require is locked together with Airflow's own lock; and a lock is installed as it is.
+COMPILE = ("pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header")
+INSTALL = ("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode")
 
 # Documented in doc_fragments/release.py.
 OPTIONS: dict[str, Any] = {
@@ -24,6 +32,12 @@ OPTIONS: dict[str, Any] = {
     "index_url": {"type": "str", "default": "https://pypi.org/simple", "no_log": True},
     "environment": {"type": "dict", "default": {}, "no_log": True},
 }
+
+
+def inputs(lock: str, requirements: list[str]) -> str:
+    """What is resolved. Every line of the lock is wanted as it is, so a user's requirement can add, never move."""
+    pinned = re.findall(r"^\S.*?(?= \\$)", lock, re.MULTILINE)
+    return "\n".join(pinned + requirements) + "\n"
 
 
 class Uv:
@@ -55,12 +69,8 @@ class Uv:
         return self.command(
             [self._program(), *argv],
             part=part,
-            UV_CACHE_DIR=CACHE,
-            UV_NO_CONFIG="1",
-            UV_PYTHON_DOWNLOADS="never",
             UV_DEFAULT_INDEX=self.params["index_url"],
-            UV_LINK_MODE="copy",
-            UV_SYSTEM_CERTS="1",
+            **ENVIRONMENT,
         )
 
     def _program(self) -> str:

@@ -20,40 +20,9 @@ description:
     gets a token of the registry, in memory only; that needs a connection with pipelining.
   - Hosts get the image by themselves, so each of them needs a way to the registry.
   - Environment variables of proxies (E(HTTPS_PROXY), E(NO_PROXY)) are followed.
+extends_documentation_fragment:
+  - windward.airflow.registry
 options:
-  image:
-    description:
-      - Name of the image with its registry, and a tag or a digest, such as
-        V(123456789012.dkr.ecr.eu-central-1.amazonaws.com/airflow:20261122080000).
-      - A name without a registry is one of Docker Hub's.
-    type: str
-    required: true
-  registry_url:
-    description:
-      - Where the registry of the name is asked, such as a mirror. Only a URL that says C(http://) is asked without TLS.
-      - Unset means https and the host of the name.
-    type: str
-  registry_username:
-    description: User of the registry. Unset means a log-in by AWS if the registry is one of ECR, else none.
-    type: str
-  registry_password:
-    description: Password of the user, or a token.
-    type: str
-  ca_path:
-    description: File with the certificates of authorities to be trusted, on the host that this runs on.
-    type: path
-  validate_certs:
-    description: Whether the registry's certificate is checked.
-    type: bool
-    default: true
-  timeout:
-    description: Seconds that the registry may be silent.
-    type: float
-    default: 30
-  retry_timeout:
-    description: Seconds for which a request is tried again that was refused for the moment, as by 429 or 503.
-    type: float
-    default: 60
   cluster:
     description: Name of a Kind cluster, all of whose nodes get the image.
     type: str
@@ -95,27 +64,6 @@ options:
     description: Seconds that a node may take nothing, or may unpack after all was sent.
     type: float
     default: 600
-  aws_profile:
-    description: Profile of the AWS configuration on the controller.
-    type: str
-  aws_access_key:
-    description: Access key, in place of what boto3 finds on the controller (environment, profile, role of the machine).
-    type: str
-  aws_secret_key:
-    description: Secret of O(aws_access_key).
-    type: str
-  aws_session_token:
-    description: Session token of O(aws_access_key), if that is a temporary one.
-    type: str
-  aws_role_arn:
-    description: Role that is assumed before the log-in.
-    type: str
-  aws_endpoint_url:
-    description: URL of the API of ECR, in place of AWS' own, such as that of an interface endpoint.
-    type: str
-  aws_sts_endpoint_url:
-    description: URL of the API of STS, of which O(aws_role_arn) is asked.
-    type: str
   progress:
     description: File for lines about the progress. Set by the controller's half.
     type: path
@@ -224,31 +172,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import _registry_options
 from ..module_utils._containerd import Node, door
 from ..module_utils._docker import Docker
 from ..module_utils._ecr_image import Delivery
 from ..module_utils._image import normal, parse
-from ..module_utils._registry import ImageError, Registry
+from ..module_utils._registry import ImageError
 
-# What never leaves the controller.
-AWS = {
-    "aws_profile": {"type": "str"},
-    "aws_access_key": {"type": "str", "no_log": False},
-    "aws_secret_key": {"type": "str", "no_log": True},
-    "aws_session_token": {"type": "str", "no_log": True},
-    "aws_role_arn": {"type": "str"},
-    "aws_endpoint_url": {"type": "str"},
-    "aws_sts_endpoint_url": {"type": "str"},
-}
 SPEC = {
-    "image": {"type": "str", "required": True},
-    "registry_url": {"type": "str"},
-    "registry_username": {"type": "str"},
-    "registry_password": {"type": "str", "no_log": True},
-    "ca_path": {"type": "path"},
-    "validate_certs": {"type": "bool", "default": True},
-    "timeout": {"type": "float", "default": 30},
-    "retry_timeout": {"type": "float", "default": 60},
+    **_registry_options.SPEC,
     "cluster": {"type": "str"},
     "nodes": {"type": "list", "elements": "str"},
     "docker_host": {"type": "str"},
@@ -260,7 +192,6 @@ SPEC = {
     "ctr": {"type": "str", "default": "ctr"},
     "node_timeout": {"type": "float", "default": 600},
     "progress": {"type": "path"},
-    **AWS,
 }
 
 
@@ -296,23 +227,16 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=SPEC,
         mutually_exclusive=[("cluster", "nodes")],
-        required_together=[("registry_username", "registry_password"), ("aws_access_key", "aws_secret_key")],
+        required_together=_registry_options.TOGETHER,
         supports_check_mode=True,
     )
     options, began = module.params, time.monotonic()
     delivery: Delivery | None = None
     try:
         reference = parse(options["image"])
-        url = options["registry_url"] or reference.api
-        if not url.startswith(("https://", "http://")):
-            raise ImageError(f"registry_url {url} begins with neither https:// nor http://")
-        registry = Registry(
-            url, reference.path, username=options["registry_username"], password=options["registry_password"],
-            ca_path=options["ca_path"], validate_certs=options["validate_certs"], timeout=options["timeout"],
-            retry_timeout=options["retry_timeout"],
-        )
         delivery = Delivery(
-            registry, reference, nodes(options), platform=normal(options["platform"]) if options["platform"] else "",
+            _registry_options.registry(reference, options), reference, nodes(options),
+            platform=normal(options["platform"]) if options["platform"] else "",
             pinned=options["pinned"], say=reporter(options["progress"]),
         )
         image, rows = delivery.run(module.check_mode), delivery.rows

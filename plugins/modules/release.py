@@ -125,8 +125,7 @@ class Build:
         shutil.rmtree(partial, ignore_errors=True)
         self.uv.run("venv", "--quiet", "--relocatable", "--python", self.params["python"], partial,
                     part="environment of the release")
-        self.uv.run("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode",
-                    "--python", python, "-r", self.params["lock"], part="install of the release")
+        self.uv.run(*_uv.INSTALL, "--python", python, "-r", self.params["lock"], part="install of the release")
         scratch = os.path.join(partial, ".home")
         tested = self.uv.command([python, "-c", SMOKE_TEST], part="test of the release", AIRFLOW_HOME=scratch,
                                  AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////nonexistent/airflow.db",

@@ -54,7 +54,6 @@ path:
 
 import hashlib
 import os
-import re
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
@@ -76,15 +75,13 @@ def main() -> None:
     if changed:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         with open(lock, encoding="utf-8") as stream:
-            # Every line of the lock is wanted as it is, so a user's requirement can add, never move.
-            pinned = re.findall(r"^\S.*?(?= \\$)", stream.read(), re.MULTILINE)
+            together = _uv.inputs(stream.read(), wanted)
         partial = path + ".partial"
         with tempfile.NamedTemporaryFile("w", suffix=".in", encoding="utf-8") as source:
-            source.write("\n".join(pinned + wanted) + "\n")
+            source.write(together)
             source.flush()
             _uv.Uv(module).run(
-                "pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header",
-                "--python", module.params["python"], source.name, "--output-file", partial,
+                *_uv.COMPILE, "--python", module.params["python"], source.name, "--output-file", partial,
                 part="The requirements do not fit together with Airflow's own. The resolver")
         os.replace(partial, path)
     with open(path, encoding="utf-8") as stream:

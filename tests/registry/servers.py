@@ -223,10 +223,17 @@ class Engine(Process):
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
-        self.socket, self._directory = directory / "sock", directory
+        # Where a person has buildx, and may have a log-in.
+        self.config = directory / "config"
+        self.config.mkdir()
+        plugins = [str(REGISTRY.parents[1] / "libexec" / "docker" / "cli-plugins")]
+        (self.config / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": plugins}))
+        self.socket, self.directory = directory / "sock", directory
         engine = CACHE / "kind-bed" / "engine" / "usr"
         # For what it starts itself.
-        self._environment = {**os.environ, "PATH": f"{engine}/sbin:{engine}/bin:{os.environ['PATH']}"}
+        self._environment = {
+            **os.environ, "PATH": f"{engine}/sbin:{engine}/bin:{os.environ['PATH']}", "DOCKER_CONFIG": str(self.config),
+        }  # fmt: skip
         super().__init__([
             "env", f"PATH={self._environment['PATH']}", str(engine / "sbin" / "dockerd"), "--host", self.host,
             "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid",
@@ -247,14 +254,14 @@ class Engine(Process):
 
     def docker(self, *words: str) -> str:
         done = subprocess.run(
-            self._docker(*words), capture_output=True, text=True, check=False, env=self._environment, timeout=120
+            self._docker(*words), capture_output=True, text=True, check=False, env=self._environment, timeout=300
         )
         assert not done.returncode, done.stderr
         return done.stdout
 
     def _import(self, programs: Path) -> None:
         """An image of containerd, a shell, and the libraries that they need."""
-        root = self._directory / "root"
+        root = self.directory / "root"
         wanted = {programs / "containerd": "bin/containerd", programs / "ctr": "bin/ctr"}
         wanted |= {Path(shutil.which(name) or ""): f"bin/{name}" for name in ("sh", "uname", "mkdir", "rm")}
         for program in list(wanted):
@@ -264,7 +271,7 @@ class Engine(Process):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, root / name)
         (root / "tmp").mkdir()
-        archive = self._directory / "root.tar"
+        archive = self.directory / "root.tar"
         with tarfile.open(archive, "w") as whole:
             whole.add(root, "/")
         self.docker("import", str(archive), "node")

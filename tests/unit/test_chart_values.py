@@ -152,6 +152,19 @@ def test_dags_are_only_with_those_who_run_them(executor: str) -> None:
     assert with_dags == {"dag-processor", "triggerer", "worker"}
 
 
+def test_dags_in_the_image() -> None:
+    """No pod mounts anything over them, and a run whose release is gone has the one that is there."""
+    made = release(dags_volume=False)
+    config = json.loads(made.values["config"]["dag_processor"]["dag_bundle_config_list"].replace('{{ "{{" }}', "{{"))
+    assert {one["name"]: one["kwargs"].get("lasting") for one in config} == {"canary": None, "dags": False}
+    assert "/opt/airflow/dags\"" not in json.dumps([made.pod(name)["extraVolumeMounts"] for name in made.running])
+
+
+def test_source_of_the_image_is_found() -> None:
+    paths = {one["PYTHONPATH"] for one in release().granted.values()}
+    assert paths == {"/opt/airflow/windward:/opt/airflow/pythonpath"}
+
+
 def test_queues_become_sets_of_workers() -> None:
     celery = release(executor="CeleryExecutor").values["workers"]["celery"]
     assert celery["enableDefault"] is False

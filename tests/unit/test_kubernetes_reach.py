@@ -90,6 +90,11 @@ def test_the_pod_that_writes_is_the_dag_processor_s_but_for_that() -> None:
     assert "component" not in made["metadata"]["labels"], "its Deployment would take it for one of its own"
 
 
+def test_a_pod_of_another_image_has_the_dags_of_that() -> None:
+    (container,) = writing_pod(one("a"), "airflow-dags", "a:2")["spec"]["containers"]
+    assert container["image"] == "a:2" and [mount["name"] for mount in container["volumeMounts"]] == ["config"]
+
+
 METADATA: dict[str, Any] = {"available": True, "heads": {"t": ["h"]}, "wanted_heads": {"t": ["h"]}, "import_errors": []}
 CLAIM: dict[str, Any] = {
     "metadata": {"name": "airflow-dags"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}},

@@ -55,6 +55,7 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("storage_class", "airflow_storage_class: 'slow' - there is no", {}, {"airflow_storage_class": "slow"}),
     ("storage_class", "airflow_storage_class: must be given", {"storage_classes": {"fast": False}}, {}),
     ("volumes_on_one_node", "logs and DAGs would be on one of 3 nodes", {"nodes": 3}, {}),
+    ("volumes_on_one_node", " logs would be on one of 3 nodes", {"nodes": 3}, {"airflow_image_dags": True}),
     (
         "volume_changed",
         "airflow_volume_sizes.logs: '20Gi' - the volume airflow-logs has 10Gi",

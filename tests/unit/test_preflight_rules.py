@@ -110,7 +110,16 @@ def kind(**differs: Any) -> dict[str, Any]:
 def loaded(says: str, **variables: Any) -> Row:
     """Says what of an image that is brought to the nodes of a Kind cluster."""
     named = {f"airflow_{name}": value for name, value in {"image": "example.org/a:1", **variables}.items()}
-    return row("image_load", f"airflow_{says}", {**POD_EACH, **kind(), **named}, CLUSTER)
+    return row("image_registry", f"airflow_{says}", {**POD_EACH, **kind(), **named}, CLUSTER)
+
+
+DAGS = str(Path(__file__).parents[2] / "dags")
+BUILT = {"image_repository": "registry.example.org/team/airflow"}
+
+
+def built(says: str, rule: str = "image_build", **variables: Any) -> Row:
+    """Says what of an image that is built."""
+    return in_pods(rule, says, **{**BUILT, **variables})
 
 
 def kind_node(**differs: Any) -> dict[str, Any]:
@@ -672,6 +681,27 @@ REFUSED = [
     in_pods("cluster_images", "requirements: can't be added to pods", requirements=["pandas"]),
     in_pods("cluster_images", "system_packages: can't be added to pods", system_packages=["git"]),
     in_pods("cluster_images", "plugins: can't be added to pods", plugins="/etc"),
+    in_pods("cluster_images", "requirements: can't be added to airflow_image", requirements=["pandas"], image="a/b:1"),
+    built("image_repository: 'registry.example.org/a:1' - must be", image_repository="registry.example.org/a:1"),
+    built("image_repository: 'team/airflow' - names no registry", image_repository="team/airflow"),
+    built("image_repository: 'airflow' - names no registry", image_repository="airflow"),
+    built("image_repository: 'x.amazonaws.com/a' - must be", image_repository="x.amazonaws.com/a"),
+    built("image: is given, and airflow_image_repository builds another", image="example.org/a:1"),
+    built("image_base: can't be built on: apache/airflow has no tag", image_base="apache/airflow"),
+    built("image_tag: 'a b' - is no tag", image_tag="a b"),
+    built("image_build_network: 'a b' - is no network", image_build_network="a b"),
+    built("image_keep: -1 - must be from 1 to 1000", image_keep=-1),
+    in_pods("image_build", "image_tag: is for an image that is built", image_tag="20261122080000"),
+    in_pods("image_build", "image_base: is for an image that is built", image_base="apache/airflow:3.3.2"),
+    built("image_aws_profile: 'a' - is for ECR", "image_registry", image_aws_profile="a"),
+    built("image_registry_password: is empty", "image_registry", image_registry_username="reader"),
+    built("requirements[0]: has a log-in in its URL", "image_requirements",
+          requirements=["acme @ https://user:pw@example.org/acme-1.tar.gz"]),
+    in_pods("image_dags", "image_dags: the official image has none", image_dags=True),
+    built("image_dags: there are no airflow_dags", "image_dags", image_dags=True),
+    in_pods("image_dags", "dags: is not read where airflow_image holds", image_dags=True, image="a/b:1", dags=DAGS),
+    built("dags_release: '0f5c1c9a4f2b' - is for DAGs on a volume", "image_dags", image_dags=True, dags=DAGS,
+          dags_release="0f5c1c9a4f2b"),
     loaded("image: can't be brought to the nodes: example.org/a has no tag", image="example.org/a"),
     loaded("image: can't be brought to the nodes: x.amazonaws.com is no registry of ECR", image="x.amazonaws.com/a:1"),
     loaded("image_registry_url: 'example.org' - must begin with", image_registry_url="example.org"),
@@ -1277,11 +1307,25 @@ def test_accepted_with_a_kind_cluster() -> None:
     {**POD_EACH, **kind(), "airflow_image": "kind-loaded", "airflow_image_load": False},
     {**POD_EACH, **kind(), "airflow_image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow:20261122080000",
      "airflow_image_aws_profile": "build", "airflow_image_registry_url": "https://mirror.example.org"},
+    {**POD_EACH, **kind(), "airflow_image_repository": "127.0.0.1:5000/airflow", "airflow_image_dags": True,
+     "airflow_dags": DAGS, "airflow_requirements": ["pandas"], "airflow_system_packages": ["git"],
+     "airflow_image_registry_username": "pusher", "airflow_image_registry_password": LONG,
+     "airflow_image_registry_url": "http://127.0.0.1:5000", "airflow_image_build_network": "host"},
+    {**POD_EACH, "airflow_image_repository": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow",
+     "airflow_image_tag": "20261122080000", "airflow_image_aws_role_arn": "arn:aws:iam::123456789012:role/push"},
+    {**POD_EACH, "airflow_image": "example.org/airflow:1", "airflow_image_dags": True},
     {**POD_EACH, "airflow_replicas": {"scheduler": 2, "triggerer": 0}, "airflow_volume_sizes": {"logs": "20Gi"}},
     {**POD_EACH, "airflow_container_resources": {"scheduler": {"requests": {"cpu": "500m", "memory": "1.5Gi"}}}},
 ])
 def test_accepted_in_a_cluster(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables, CLUSTER)] == []
+
+
+def test_authorities_are_for_the_build_of_an_image(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    bundle = {**POD_EACH, "airflow_ca_bundle": str(tmp_path / "ca.pem")}
+    assert [finding.rule for finding in declared(bundle, CLUSTER)] == ["cluster_ca"]
+    assert declared({**bundle, "airflow_image_repository": "example.org/airflow"}, CLUSTER) == []
 
 
 def test_accepted_with_a_pooler() -> None:

@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ....module_utils._image import parse, region
-from ....module_utils._registry import ImageError
 from ..deployment import Deployment, Finding, Host
 from ..registry import each_host, whole
 from ..types import near
@@ -23,13 +21,12 @@ ONLY_THERE = (
     "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image", "airflow_redis_image",
     "airflow_image_load", "airflow_image_registry_url", "airflow_image_registry_username",
     "airflow_image_registry_password", "airflow_image_aws_profile", "airflow_image_aws_role_arn",
+    "airflow_image_repository", "airflow_image_tag", "airflow_image_base", "airflow_image_dags", "airflow_image_keep",
+    "airflow_image_build_network",
     "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
     "airflow_node_port", "airflow_storage_class", "airflow_storage_access_mode", "airflow_volume_sizes",
 )  # fmt: skip
-# What an image has in it, and nobody adds to a running pod.
-IN_THE_IMAGE = ("airflow_requirements", "airflow_system_packages", "airflow_plugins", "airflow_pythonpath")
 NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-IMAGE = r"[a-z0-9][\w.:/-]*\w(@sha256:[0-9a-f]{64})?"
 QUANTITY = r"\d+(\.\d+)?(m|[kKMGT]i?)?"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 CONTAINERS = (*COMPONENTS, "worker", "task", "log-groomer", "migrate", "postgresql", "redis")
@@ -137,50 +134,11 @@ def chart(host: Host) -> Iterator[Finding]:
 
 
 @each_host
-def cluster_images(host: Host) -> Iterator[Finding]:
-    """Images have names, and what users bring besides DAGs is in an image of their own."""
-    if not here(host):
-        return
-    for variable in ("airflow_image", "airflow_postgresql_image", "airflow_redis_image"):
-        if host[variable] and not re.fullmatch(IMAGE, host[variable]):
-            yield host.refuse(variable, "must be an image such as registry.example.org/name:tag")
-    for index, name in enumerate(host["airflow_image_pull_secrets"]):
-        if not re.fullmatch(NAME, name):
-            yield host.refuse(f"airflow_image_pull_secrets[{index}]", "is no name of a Secret", name)
-    for variable, value in host.items(*IN_THE_IMAGE):
-        if value:
-            problem = "can't be added to pods: build an image with it, and give that as airflow_image instead"
-            yield host.refuse(variable, problem, None)
-
-
-@each_host
-def image_load(host: Host) -> Iterator[Finding]:
-    """An image that is brought to nodes has a registry, a tag or a digest, and a log-in that is whole."""
-    name = host["airflow_image"]
-    if not here(host) or not host["airflow_kind_cluster"] or not host["airflow_image_load"] or not name:
-        return
-    try:
-        reference = parse(re.sub(r":[^:/@]+@", "@", name))
-    except ImageError as error:
-        yield host.refuse("airflow_image", f"can't be brought to the nodes: {error}", None)
-        return
-    url = host["airflow_image_registry_url"]
-    if url and not re.match(r"https?://[\w.\[-]", url):
-        yield host.refuse("airflow_image_registry_url", "must begin with https:// or http:// and name a host")
-    pair = ("airflow_image_registry_username", "airflow_image_registry_password")
-    for given, missing in (pair, reversed(pair)):
-        if host[given] and not host[missing]:
-            yield host.refuse(missing, f"is empty, and {given} is given: give both, or none", None)
-    for variable in ("airflow_image_aws_profile", "airflow_image_aws_role_arn"):
-        if host[variable] and not region(reference):
-            yield host.refuse(variable, f"is for ECR, and {reference.host} is another registry: leave it out")
-
-
-@each_host
 def cluster_ca(host: Host) -> Iterator[Finding]:
     """Files of a host are not in a pod."""
+    read = {"airflow_ca_bundle"} if host["airflow_image_repository"] else set()  # by the build
     for variable in ("airflow_database_ca_path", "airflow_ca_bundle"):
-        if here(host) and host[variable]:
+        if here(host) and host[variable] and variable not in read:
             yield host.refuse(variable, "is not brought into pods yet: use an image that trusts it")
 
 

@@ -100,9 +100,10 @@ def storage_class(host: Host) -> Iterator[Finding]:
 def volumes_on_one_node(host: Host) -> Iterator[Finding]:
     """A volume that one node mounts at a time is for one node."""
     if host["airflow_storage_access_mode"] == "ReadWriteOnce" and host.found["nodes"] > 1:
+        what = "logs" if host["airflow_image_dags"] else "logs and DAGs"
         yield host.refuse(
             "airflow_storage_access_mode",
-            f"logs and DAGs would be on one of {host.found['nodes']} nodes: give ReadWriteMany with a class that has "
+            f"{what} would be on one of {host.found['nodes']} nodes: give ReadWriteMany with a class that has "
             "it, or let pods be on one node only",
         )
 
@@ -163,7 +164,8 @@ def needs(host: Host) -> dict[str, float]:
                 key = f"{kind}.{resource}"
                 whole[key] = whole.get(key, 0) + number * amount(value)
     sizes = {**host.deployment.contract.volumes, **host["airflow_volume_sizes"]}
-    volumes = [name for name in sizes if name in ("logs", "dags") or found.get(name)]
+    shared = {"logs"} if host["airflow_image_dags"] else {"logs", "dags"}
+    volumes = [name for name in sizes if name in shared or found.get(name)]
     whole |= {
         "persistentvolumeclaims": float(len(volumes)),
         "requests.storage": sum(amount(sizes[name]) for name in volumes),
