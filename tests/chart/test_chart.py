@@ -20,6 +20,7 @@ import pytest
 import yaml
 from ansible_collections.windward.airflow.plugins.module_utils import _chart_values as cv
 from chart_case import EXECUTORS, release
+from test_modules_host import run
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 CHART = Path(os.environ.get("AIRFLOW_CHART") or CACHE / "chart" / "airflow-1.22.0.tgz")
@@ -174,3 +175,11 @@ def test_logs_and_dags_are_on_the_claims(executor: str) -> None:
 
 def test_rendering_again_gives_the_same() -> None:
     assert render({}) == render({})
+
+
+def test_values_that_it_does_not_know_are_refused() -> None:
+    """By the same call that preflight makes."""
+    place = {"path": str(CHART), "sha256": SHA256, "helm": str(HELM), "name": "airflow", "namespace": "airflow"}
+    assert "failed" not in run("chart_tried", **place, values=release().values)
+    refused = run("chart_tried", **place, values={**release().values, "nonsense": 1})
+    assert "does not take its values" in refused["msg"] and "nonsense" in refused["msg"]

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from ansible_collections.windward.airflow.plugins.filter.kubernetes_plan import 
 from ansible_collections.windward.airflow.plugins.module_utils._kubernetes import ClusterError
 from ansible_collections.windward.airflow.plugins.modules.kubernetes_secret_store import referred
 from chart_case import COMPONENTS, DEPLOYMENT, SECRETS
+from test_modules_host import run
 
 
 class Store:
@@ -44,3 +47,40 @@ def test_another_migration_is_another_release_and_restarts_nothing() -> None:
     first, other = plan(), plan(accounts=[{**DEPLOYMENT["accounts"][0], "email": "other@example.com"}])
     annotations = [one["values"]["apiServer"]["service"].pop("annotations") for one in (first, other)]
     assert annotations[0] != annotations[1] and first["values"] == other["values"]
+
+
+HELM = """#!/bin/sh
+grep -q nonsense && { echo "Error: values don't meet the specifications of the schema(s)" >&2; exit 1; }
+echo "$*" > "$0.asked"
+"""
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> dict[str, Any]:
+    """An archive that is the one that is meant, and a helm that knows one wrong value."""
+    archive, helm = tmp_path / "airflow.tgz", tmp_path / "helm"
+    archive.write_bytes(b"chart")
+    helm.write_text(HELM)
+    helm.chmod(0o755)
+    meant = hashlib.sha256(b"chart").hexdigest()
+    return {"path": str(archive), "sha256": meant, "helm": str(helm), "name": "one", "namespace": "two"}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_chart_that_takes_its_values(chart: dict[str, Any], check: bool) -> None:
+    assert run("chart_tried", check, **chart, values={"executor": "CeleryExecutor"})["changed"] is False
+    asked = Path(f"{chart['helm']}.asked").read_text().split()
+    assert asked == ["template", "one", chart["path"], "--namespace", "two", "--values", "-"]
+
+
+@pytest.mark.parametrize(
+    ("differs", "says"),
+    [
+        ({"path": "/nowhere/airflow.tgz"}, "There is no chart /nowhere/airflow.tgz: No such file or directory"),
+        ({"sha256": "0" * 64}, f"airflow.tgz has sha256:{hashlib.sha256(b'chart').hexdigest()}, and the chart that is"),
+        ({"values": {"nonsense": 1}}, "airflow.tgz does not take its values: Error: values don't meet the"),
+    ],
+)
+def test_a_chart_that_is_refused(chart: dict[str, Any], differs: dict[str, Any], says: str) -> None:
+    refused = run("chart_tried", True, **{**chart, **differs})
+    assert refused["failed"] and says in refused["msg"]
