@@ -95,9 +95,9 @@ def main() -> None:
         module.fail_json(msg=f"{path} has sha256:{found}, and the chart that is meant has sha256:{wanted}")
     place = [module.params["name"], path, "--namespace", module.params["namespace"]]
     command = [module.params["helm"], "template", *place, "--values", "-"]
-    code, _out, error = module.run_command(command, data=json.dumps(module.params["values"]))
+    code, _out, said = module.run_command(command, data=json.dumps(module.params["values"]))
     if code:
-        module.fail_json(msg=f"{path} does not take its values: {error.strip() or f'helm ended with {code}'}")
+        module.fail_json(msg=f"{path} does not take its values: {said.strip() or f'helm ended with {code}'}")
     module.exit_json(changed=False, path=path)
 
 
