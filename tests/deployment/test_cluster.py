@@ -178,9 +178,10 @@ def deployer(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
         parts = [(resource.partition("."), verbs) for resource, verbs in wanted.items()]
         rules = [{"apiGroups": [group], "resources": [name], "verbs": verbs} for (name, _dot, group), verbs in parts]
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"}
-        who = [{"kind": "ServiceAccount", "name": "deployer", "namespace": "airflow"}]
+        who = {"kind": "ServiceAccount", "name": "deployer", "namespace": "airflow"}
         site.apply(
-            {"kind": "Role", **about, "rules": rules}, {"kind": "RoleBinding", **about, "roleRef": role, "subjects": who}
+            {"kind": "Role", **about, "rules": rules},
+            {"kind": "RoleBinding", **about, "roleRef": role, "subjects": [who]},
         )
     return site.kubeconfig_of("deployer", tmp_path_factory.mktemp("deployer"))
 
