@@ -10,8 +10,8 @@ short_description: Check a chart's archive, and try it with values
 version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
-  - Fails unless the archive is the one that is meant, and helm renders it with the values, by which the chart's own
-    schema judges them. No cluster is asked, and nothing is written.
+  - Fails unless the archive is the one that is meant, knows each of the values, and helm renders it with them, by which
+    the chart's own schema judges them. No cluster is asked, and nothing is written.
   - M(kubernetes.core.helm_template) would leave the values in a directory for temporary files, and does nothing in
     check mode.
 options:
@@ -68,9 +68,20 @@ path:
 
 import hashlib
 import json
+import tarfile
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+
+def unknown(path: str, values: dict[str, Any]) -> list[str]:
+    """Sections that the chart does not have, by its schema, which lets them be there all the same."""
+    with tarfile.open(path) as archive:
+        names = [one for one in archive.getnames() if one.count("/") == 1 and one.endswith("/values.schema.json")]
+        member = archive.extractfile(names[0]) if names else None
+        known = json.load(member).get("properties", values) if member else values
+    return sorted(values.keys() - known)
 
 
 def main() -> None:
@@ -93,6 +104,12 @@ def main() -> None:
         module.fail_json(msg=f"There is no chart {path}: {error.strerror}")
     if found != wanted:
         module.fail_json(msg=f"{path} has sha256:{found}, and the chart that is meant has sha256:{wanted}")
+    try:
+        strange = unknown(path, module.params["values"])
+    except (tarfile.TarError, ValueError) as error:
+        module.fail_json(msg=f"{path} can't be read: {error}")
+    if strange:
+        module.fail_json(msg=f"{path} does not know the values {', '.join(strange)}")
     place = [module.params["name"], path, "--namespace", module.params["namespace"]]
     command = [module.params["helm"], "template", *place, "--values", "-"]
     code, _out, said = module.run_command(command, data=json.dumps(module.params["values"]))

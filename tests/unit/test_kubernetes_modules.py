@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +52,22 @@ def test_another_migration_is_another_release_and_restarts_nothing() -> None:
 
 
 HELM = """#!/bin/sh
-grep -q nonsense && { echo "Error: values don't meet the specifications of the schema(s)" >&2; exit 1; }
+grep -q LocalExecutor && { echo "Error: values don't meet the specifications of the schema(s)" >&2; exit 1; }
 echo "$*" > "$0.asked"
 """
 
 
 @pytest.fixture
 def chart(tmp_path: Path) -> dict[str, Any]:
-    """An archive that is the one that is meant, and a helm that knows one wrong value."""
-    archive, helm = tmp_path / "airflow.tgz", tmp_path / "helm"
-    archive.write_bytes(b"chart")
+    """An archive that is the one that is meant, and a helm that takes one value for wrong."""
+    archive, helm, schema = tmp_path / "airflow.tgz", tmp_path / "helm", b'{"properties": {"executor": {}}}'
+    with tarfile.open(archive, "w:gz") as tar:
+        about = tarfile.TarInfo("airflow/values.schema.json")
+        about.size = len(schema)
+        tar.addfile(about, io.BytesIO(schema))
     helm.write_text(HELM)
     helm.chmod(0o755)
-    meant = hashlib.sha256(b"chart").hexdigest()
+    meant = hashlib.sha256(archive.read_bytes()).hexdigest()
     return {"path": str(archive), "sha256": meant, "helm": str(helm), "name": "one", "namespace": "two"}
 
 
@@ -77,8 +82,9 @@ def test_a_chart_that_takes_its_values(chart: dict[str, Any], check: bool) -> No
     ("differs", "says"),
     [
         ({"path": "/nowhere/airflow.tgz"}, "There is no chart /nowhere/airflow.tgz: No such file or directory"),
-        ({"sha256": "0" * 64}, f"airflow.tgz has sha256:{hashlib.sha256(b'chart').hexdigest()}, and the chart that is"),
-        ({"values": {"nonsense": 1}}, "airflow.tgz does not take its values: Error: values don't meet the"),
+        ({"sha256": "0" * 64}, f", and the chart that is meant has sha256:{'0' * 64}"),
+        ({"values": {"nonsense": 1}}, "airflow.tgz does not know the values nonsense"),
+        ({"values": {"executor": "LocalExecutor"}}, "airflow.tgz does not take its values: Error: values don't"),
     ],
 )
 def test_a_chart_that_is_refused(chart: dict[str, Any], differs: dict[str, Any], says: str) -> None:
