@@ -28,7 +28,7 @@ options:
     type: path
     default: helm
   name:
-    description: Name of the release.
+    description: Name that the release would have.
     type: str
     required: true
   namespace:
