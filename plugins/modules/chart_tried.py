@@ -61,7 +61,7 @@ EXAMPLES = r"""
 RETURN = r"""
 path:
   description: The archive.
-  type: path
+  type: str
   returned: success
   sample: /srv/charts/airflow-1.22.0.tgz
 """
