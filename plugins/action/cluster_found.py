@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils._preflight import ansible, engine
 from ..plugin_utils._preflight.contract import Contract
-from ..plugin_utils._preflight.rules.cluster_found import pods, rights
+from ..plugin_utils._preflight.rules.cluster_found import pods, rights, rights_elsewhere
 
 
 class ActionModule(ActionBase):
@@ -30,8 +30,9 @@ class ActionModule(ActionBase):
             return ansible.result(wrong)
         host = deployment.hosts[name]
         arguments = {
-            "namespace": host["airflow_namespace"] or host["airflow_name"], "rights": rights(host), "pods": pods(host),
-        }
+            "namespace": host["airflow_namespace"] or host["airflow_name"], "rights": rights(host),
+            "elsewhere": rights_elsewhere(host), "pods": pods(host),
+        }  # fmt: skip
         seen = self._execute_module(
             module_name="windward.airflow.cluster_found", module_args=arguments, task_vars=task_vars
         )

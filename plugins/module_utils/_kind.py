@@ -18,8 +18,9 @@ MIRRORS = "/etc/containerd/certs.d"
 API_PORT = "6443/tcp"
 # The first Kubernetes whose kubelet refuses cgroup v1.
 CGROUP_V2_ONLY = (1, 35)
-# Of instances of inotify each node takes about 25 and each pod some more; a cluster with Airflow takes (measured) 90.
-INOTIFY_INSTANCES = 128
+# Of instances of inotify each node takes about 25 and each pod some more; a cluster with Airflow takes (measured) 90,
+# and two of two nodes 130. All of them are root's, who has 128 by default: a kubelet that gets none never starts a pod.
+INOTIFY_INSTANCES, INOTIFY_NODE = 128, 32
 INOTIFY_WATCHES = 16384
 # An image of a node takes 0.8 to 1.3 GB, Airflow's as much again on each node, before anything was written.
 DISK_MB, NODE_DISK_MB = 4000, 1500
@@ -259,6 +260,7 @@ class Engine:
     free_mb: int = 1 << 30
     inotify_instances: int = 1 << 30
     inotify_watches: int = 1 << 30
+    nodes: tuple[str, ...] = ()  # the cluster of each node that runs
     taken: Mapping[Port, str] = field(default_factory=dict)  # who has a declared port
 
 
@@ -276,8 +278,9 @@ def refusals(engine: Engine, cluster: Cluster) -> list[str]:
     told = []
     if engine.cgroup == "1" and minor(cluster.image) >= CGROUP_V2_ONLY:
         told.append(_cgroup(cluster.image))
-    if engine.inotify_instances < INOTIFY_INSTANCES:
-        told.append(_limit("fs.inotify.max_user_instances", engine.inotify_instances, 512))
+    others = len([name for name in engine.nodes if name != cluster.name])
+    if engine.inotify_instances < INOTIFY_INSTANCES + INOTIFY_NODE * others:
+        told.append(_limit("fs.inotify.max_user_instances", engine.inotify_instances, 512 + 2 * INOTIFY_NODE * others))
     if engine.inotify_watches < INOTIFY_WATCHES:
         told.append(_limit("fs.inotify.max_user_watches", engine.inotify_watches, 524288))
     need = DISK_MB + NODE_DISK_MB * len(cluster.nodes)

@@ -51,7 +51,8 @@ def run(*command: str, stdin: str = "", check: bool = True) -> subprocess.Comple
         (*guard, *command), input=stdin.encode(), capture_output=True, check=False, env={**os.environ, "LANG": "C"}
     )
     if check and done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-15:]
+        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+        said = [line for line in said if not re.match(r"I\d{4} ", line)][-15:]  # Kubernetes' chatter has its own mark
         raise KindError(f"{Path(command[0]).name} {command[1]} failed ({done.returncode}): " + "\n".join(said))
     return done
 
@@ -79,6 +80,7 @@ def engine() -> Engine:
         free_mb=free,
         inotify_instances=int(inotify[0] or 1 << 30),
         inotify_watches=int(inotify[1] or 1 << 30),
+        nodes=tuple(text(run("docker", "ps", "--format", f'{{{{.Label "{kd.CLUSTER_LABEL}"}}}}')).split()),
     )
 
 
@@ -181,13 +183,13 @@ class Kind:
         self.mark.touch()
         run(
             *(self.program, "create", "cluster", "--name", self.name, "--config", "-"),
-            *("--kubeconfig", str(self.kubeconfig), "--quiet"),
+            *("--kubeconfig", str(self.kubeconfig)),  # not --quiet, by which it would not say either why it fails
             stdin=self.cluster.config,
         )
         self.mark.unlink()
 
     def delete(self) -> None:
-        run(self.program, "delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig), "--quiet")
+        run(self.program, "delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig))
 
     def start(self) -> None:
         run("docker", "start", *kd.start_order(self.see()))
@@ -195,7 +197,7 @@ class Kind:
     def forget(self) -> None:
         """Takes the cluster out of the operator's own kubeconfig, and our directory away."""
         if self.merged():
-            run(self.program, "delete", "cluster", "--name", self.name, "--quiet")
+            run(self.program, "delete", "cluster", "--name", self.name)
         shutil.rmtree(self.directory)
 
     # Kubeconfigs.
@@ -230,7 +232,7 @@ class Kind:
         return False
 
     def merge_kubeconfig(self) -> None:
-        run(self.program, "export", "kubeconfig", "--name", self.name, "--quiet")
+        run(self.program, "export", "kubeconfig", "--name", self.name)
 
     # Readiness.
 

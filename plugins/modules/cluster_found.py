@@ -19,6 +19,10 @@ options:
     description: "What the user must be allowed to, C({resource.group: [verb, ...]}), in that namespace."
     type: dict
     default: {}
+  elsewhere:
+    description: "Such rights in other namespaces, C({namespace: {resource.group: [verb, ...]}})."
+    type: dict
+    default: {}
   pods:
     description: Pods such as those to come. A namespace that is empty is asked whether it takes them; none is made.
     type: list
@@ -44,8 +48,9 @@ RETURN = r"""
 found:
   description:
     - C(version) of Kubernetes, the phase of the C(namespace) and the level of C(pod_security) that it enforces,
-      C(denied) rights, C(storage_classes), the number of C(nodes) that take pods, sizes of the C(claims) that are
-      there, C(quotas) with what is used of them, and why pods would be C(refused) in a namespace that is empty.
+      C(denied) rights, phase and denied rights of each namespace C(elsewhere), C(storage_classes), the number of
+      C(nodes) that take pods, sizes of the C(claims) that are there, C(quotas) with what is used of them, and why pods
+      would be C(refused) in a namespace that is empty.
   type: dict
   returned: success
   sample: {}
@@ -75,6 +80,17 @@ def denied(api: Any, namespace: str, rights: dict[str, list[str]]) -> dict[str, 
     return found
 
 
+def phase_of(core: Any, namespace: str) -> tuple[str, str]:
+    """The phase of a namespace, empty where there is none, and its level of Pod Security."""
+    try:
+        space = ask(core.read_namespace, namespace)
+    except NotThere:
+        return "", ""
+    except ClusterError:
+        return "unknown", ""
+    return space.status.phase, (space.metadata.labels or {}).get(LEVEL, "")
+
+
 def allowed(call: Any, *arguments: Any) -> list[Any]:
     """A list of the whole cluster, which a user of one namespace may not see."""
     try:
@@ -98,17 +114,11 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     namespace = module.params["namespace"]
     names = ("CoreV1Api", "StorageV1Api", "AuthorizationV1Api", "VersionApi")
     core, storage, authorization, versions = apis(module, *names)
-    version, level = ask(versions.get_code).git_version, ""
-    try:
-        space = ask(core.read_namespace, namespace)
-        phase, level = space.status.phase, (space.metadata.labels or {}).get(LEVEL, "")
-    except NotThere:
-        phase = ""
-    except ClusterError:
-        phase = "unknown"
+    version = ask(versions.get_code).git_version
+    phase, level = phase_of(core, namespace)
     rights = dict(module.params["rights"])
     if not phase:
-        rights["namespaces"] = ["create"]
+        rights["namespaces"] = ["create", "get"]
     classes = {one.metadata.name: one for one in allowed(storage.list_storage_class)}
     nodes = [
         one
@@ -127,6 +137,10 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "namespace": phase,
         "pod_security": level,
         "denied": forbidden,
+        "elsewhere": {
+            name: {"namespace": phase_of(core, name)[0], "denied": denied(authorization, name, wanted)}
+            for name, wanted in module.params["elsewhere"].items()
+        },
         "refused": refused(core, namespace, module.params["pods"]) if asked else [],
         "storage_classes": {
             name: (one.metadata.annotations or {}).get(DEFAULT_CLASS) == "true" for name, one in classes.items()
@@ -142,6 +156,7 @@ def main() -> None:
         argument_spec={
             **OPTIONS,
             "rights": {"type": "dict", "default": {}},
+            "elsewhere": {"type": "dict", "default": {}},
             "pods": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,

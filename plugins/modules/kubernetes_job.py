@@ -13,7 +13,7 @@ description:
   - Makes a Job and waits for it. One of that name that has succeeded is left as it is, one that still runs is waited
     for, one that has failed is made anew.
   - When it fails the module fails with the last lines of its log, or with what Kubernetes says of a pod that can't
-    start, such as the registry's message about an image that can't be pulled.
+    start, such as the registry's message about an image that can't be pulled. One that can't start is removed again.
   - Other Jobs with all of its labels are removed when it has succeeded, so that a Job whose name says what it did
     replaces the former.
 extends_documentation_fragment:
@@ -88,14 +88,17 @@ class Job:
         self.namespace, self.definition = module.params["namespace"], module.params["definition"]
         self.name = self.definition["metadata"]["name"]
 
-    def read(self) -> Any:
+    def read(self, name: str = "") -> Any:
         try:
-            return ask(self.batch.read_namespaced_job, self.name, self.namespace)
+            return ask(self.batch.read_namespaced_job, name or self.name, self.namespace)
         except NotThere:
             return None
 
     def remove(self, name: str) -> None:
+        """With its pods, until it is gone."""
         ask(self.batch.delete_namespaced_job, name, self.namespace, propagation_policy="Foreground")
+        while self.read(name):
+            time.sleep(0.2)
 
     def make(self) -> None:
         ask(self.batch.create_namespaced_job, self.namespace, self.definition)
@@ -143,6 +146,7 @@ class Job:
             if status and status.failed:
                 raise ClusterError(f"it failed:\n{self.log()}")
             if reason := self.hopeless() or ("" if self.pods() else self.refused()):
+                self.remove(self.name)  # it never ran, and would go on trying
                 raise ClusterError(f"its pod can't start: {reason}")
             if time.monotonic() > deadline:
                 raise ClusterError(f"it took longer than {timeout} s:\n{self.log() or 'it has no log'}")
@@ -166,8 +170,6 @@ def main() -> None:
         if not done and not module.check_mode:
             if found and (found.status.failed or job.hopeless()):
                 job.remove(name)
-                while job.read():
-                    time.sleep(0.2)
                 found = None
             if not found:
                 job.make()

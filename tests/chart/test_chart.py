@@ -7,11 +7,14 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import http.server
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,15 +23,28 @@ import pytest
 import yaml
 from ansible_collections.windward.airflow.plugins.module_utils import _chart_values as cv
 from chart_case import EXECUTORS, release
+from test_modules_host import run
 
+ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 CHART = Path(os.environ.get("AIRFLOW_CHART") or CACHE / "chart" / "airflow-1.22.0.tgz")
 SHA256 = "1f7d1dfe3d58e2c54899950aba907a43625a18c8b6fb3c54760c21592129a5b6"
 HELM = shutil.which("helm") or shutil.which("helm", path=str(CACHE / "kind-bed" / "bin"))
 SCHEMA = Path(__file__).parents[1] / "unit" / "data" / "chart-1.22.0-values.schema.json.gz"
+
+
+def have_chart() -> bool:
+    """Where it is not, its repository is asked once."""
+    if HELM and not CHART.is_file() and not os.environ.get("AIRFLOW_CHART"):
+        words = ["pull", "airflow", "--repo", "https://airflow.apache.org", "--version", "1.22.0"]
+        CHART.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([HELM, *words, "-d", str(CHART.parent)], check=False, capture_output=True, timeout=120)
+    return CHART.is_file()
+
+
 pytestmark = [
-    pytest.mark.skipif(not CHART.is_file(), reason=f"the chart can't be downloaded here: AIRFLOW_CHART or {CHART}"),
     pytest.mark.skipif(not HELM, reason="needs helm: tests/kind-bed/bed.sh makes one"),
+    pytest.mark.skipif(not have_chart(), reason=f"the chart can't be downloaded here: AIRFLOW_CHART or {CHART}"),
 ]
 each_executor = pytest.mark.parametrize("executor", EXECUTORS)
 
@@ -174,3 +190,58 @@ def test_logs_and_dags_are_on_the_claims(executor: str) -> None:
 
 def test_rendering_again_gives_the_same() -> None:
     assert render({}) == render({})
+
+
+def test_values_that_it_does_not_know_are_refused() -> None:
+    """By the same call that preflight makes."""
+    place = {"path": str(CHART), "sha256": SHA256, "helm": str(HELM), "name": "airflow", "namespace": "airflow"}
+    assert "failed" not in run("chart_tried", **place, values=release().values)
+    unknown = run("chart_tried", **place, values={**release().values, "nonsense": 1})
+    assert "does not know the values nonsense" in unknown["msg"]
+    refused = run("chart_tried", **place, values={**release().values, "scheduler": {"nonsense": 1}})
+    assert "does not take its values" in refused["msg"] and "nonsense" in refused["msg"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[str]:
+    """The chart in a repository of charts, on loopback."""
+    folder = tmp_path / "charts"
+    folder.mkdir()
+    shutil.copy(CHART, folder / "airflow-1.22.0.tgz")
+    subprocess.run([str(HELM), "repo", "index", str(folder)], check=True, capture_output=True)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def have(home: Path, source: str, **differs: Any) -> str:
+    """What a play says that has the chart and checks it, in a check."""
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = {"airflow": {"children": {"airflow_cluster": {"hosts": {"localhost": local}}}}}
+    (home / "inventory.json").write_text(json.dumps(inventory))
+    task = {"ansible.builtin.include_role": {"name": "windward.airflow.kubernetes", "tasks_from": "chart"}}
+    (home / "play.json").write_text(json.dumps([{"hosts": "airflow", "gather_facts": False, "tasks": [task]}]))
+    variables = {"airflow_executor": "KubernetesExecutor", "airflow_chart_source": source, **differs}
+    command = ["ansible-playbook", "-i", "inventory.json", "play.json", "--check", "-e", json.dumps(variables)]
+    own = {
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "HOME": str(home), "PATH": f"{Path(str(HELM)).parent}:{os.environ['PATH']}",
+    }  # fmt: skip
+    done = subprocess.run(
+        command, cwd=home, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=120
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_chart_comes_from_its_repository_once(repository: str, tmp_path: Path) -> None:
+    kept = tmp_path / ".cache" / "windward.airflow" / "charts" / "airflow-1.22.0.tgz"
+    said = have(tmp_path, repository)
+    assert "failed=0" in said and kept.read_bytes() == CHART.read_bytes(), said
+    before = kept.stat().st_mtime_ns
+    assert "failed=0" in have(tmp_path, repository) and kept.stat().st_mtime_ns == before
+    refused = have(tmp_path, repository, airflow_chart_digest=f"sha256:{'0' * 64}")
+    assert f"has sha256:{SHA256}, and the chart that is meant has" in refused

@@ -22,8 +22,14 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster_found import (
+    rights,
+    rights_elsewhere,
+)
 from cluster import Cluster
 from deployment import PLAIN, ROOT, deploy
+from preflight_case import CONTRACT, given
 
 PORT = 9400
 PASSWORD = "of-the-site-5ecret"
@@ -64,6 +70,13 @@ class Site(Cluster):
     def apply(self, *objects: dict[str, Any]) -> None:
         text = yaml.safe_dump_all([{"apiVersion": "v1", **one} for one in objects])
         self.run("kubectl", "apply", "-f", "-", stdin=text)
+
+    def kubeconfig_of(self, account: str, directory: Path) -> str:
+        """With a token of this account in place of the administrator's certificate."""
+        whole = yaml.safe_load(Path(self.kubeconfig).read_text())
+        whole["users"][0]["user"] = {"token": self.kubectl("create", "token", account).strip()}
+        (directory / "kubeconfig").write_text(json.dumps(whole))
+        return str(directory / "kubeconfig")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +125,8 @@ def refused(site: Site, **variables: Any) -> str:
 def test_what_a_site_lacks_is_said_before_anything_changes(site: Site) -> None:
     assert "there is no way to a cluster" in refused(site, airflow_kube_context="not-there")
     assert "there is no such class; known are standard" in refused(site, airflow_storage_class="fast")
+    assert "and the chart that is meant has sha256:00" in refused(site, airflow_chart_digest=f"sha256:{'0' * 64}")
+    assert "airflow_task_pods_namespace: 'none' - is not there" in refused(site, airflow_task_pods_namespace="none")
     missing = {**REFERENCES, "jwt_secret": {"name": "absent", "key": "x"}}
     run = site.play("site.yml", airflow_secret_references=missing)
     assert run.code and "jwt_secret is to come from Secret absent, which is not there" in "\n".join(run.failures)
@@ -145,20 +160,38 @@ def test_missing_rights_are_listed(site: Site, tmp_path: Path) -> None:
     site.apply({"kind": "ServiceAccount", "metadata": place})
     role = ["--clusterrole=view", "--serviceaccount=airflow:looker"]
     site.kubectl("create", "rolebinding", "looker", *role)
-    whole = yaml.safe_load(Path(site.kubeconfig).read_text())
-    whole["users"][0]["user"] = {"token": site.kubectl("create", "token", "looker").strip()}
-    (tmp_path / "kubeconfig").write_text(json.dumps(whole))
-    said = refused(site, airflow_kubeconfig=str(tmp_path / "kubeconfig"))
+    said = refused(site, airflow_kubeconfig=site.kubeconfig_of("looker", tmp_path))
     site.kubectl("delete", "rolebinding/looker", "serviceaccount/looker")
     assert "its user may not create, delete, patch, update deployments.apps" in said, said
-    assert "may not create, delete, get, list, patch, update secrets" in said and "create pods/exec" in said, said
+    assert "may not create, delete, get, list, patch, update secrets" in said and "create, get pods/exec" in said, said
 
 
 @pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def deployer(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The kubeconfig of an account that may do what preflight asks for, and nothing else."""
+    groups = {"airflow": ["c"], "airflow_cluster": ["c"]}
+    declared = {"airflow_executor": site.executor, "airflow_task_pods_namespace": "jobs"}
+    host = engine.deployment(CONTRACT, groups, given(declared, groups, {}))[0].hosts["c"]
+    site.apply({"kind": "ServiceAccount", "metadata": {"name": "deployer", "namespace": "airflow"}})
+    for namespace, wanted in {"airflow": rights(host), **rights_elsewhere(host)}.items():
+        about = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "deployer", "namespace": namespace}}
+        parts = [(resource.partition("."), verbs) for resource, verbs in wanted.items()]
+        rules = [{"apiGroups": [group], "resources": [name], "verbs": verbs} for (name, _dot, group), verbs in parts]
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"}
+        who = {"kind": "ServiceAccount", "name": "deployer", "namespace": "airflow"}
+        site.apply(
+            {"kind": "Role", **about, "rules": rules},
+            {"kind": "RoleBinding", **about, "roleRef": role, "subjects": [who]},
+        )
+    return site.kubeconfig_of("deployer", tmp_path_factory.mktemp("deployer"))
+
+
+@pytest.fixture(scope="module")
+def variables(deployer: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     dags = tmp_path_factory.mktemp("dags")
     (dags / "launcher.py").write_text(LAUNCHER)
     return {
+        "airflow_kubeconfig": deployer,
         "airflow_secret_references": REFERENCES,
         "airflow_task_pods_namespace": "jobs",
         # Where a log-in leads a browser back to.
@@ -172,6 +205,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_a_whole_run_and_a_second_one(site: Site, variables: dict[str, Any]) -> None:
+    """With an account that has just the rights that are asked for."""
     run = deploy(site, **variables)
     assert "enforces no level of Pod Security" in run.out
     assert deploy(site, **variables).changed == []
@@ -222,7 +256,8 @@ def test_a_browser_sees_the_canary_green_until_ctrl_c(site: Site) -> None:
 def test_cleanup_leaves_what_is_the_sites(site: Site, variables: dict[str, Any]) -> None:
     run = site.play("playbooks/cleanup.yml", airflow_confirm="airflow", **variables)
     assert run.code == 0, run.failures
-    assert sorted(objects(site).split()) == ["configmap/kube-root-ca.crt", "secret/site"]
+    own = [f"{kind}.rbac.authorization.k8s.io/deployer" for kind in ("role", "role", "rolebinding", "rolebinding")]
+    assert sorted(objects(site).split()) == sorted(["configmap/kube-root-ca.crt", "secret/site", *own])
     query = "SELECT count(*) FROM pg_tables WHERE tablename IN ('dag_run', 'connection')"
     query = f'PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -U airflow -tAc "{query}"'
     left = site.run("kubectl", "-n", "database", "exec", "postgresql", "--", "sh", "-c", query)

@@ -242,6 +242,18 @@ def test_a_killed_change_is_completed_and_touches_what_it_is_about(cluster: Clus
     assert deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed).changed == []
 
 
+def test_an_image_that_cannot_be_pulled_ends_the_play_before_anything_is_replaced(cluster: Cluster) -> None:
+    before = cluster.pods()
+    (image,) = {
+        one["image"] for pod in cluster.running() for one in pod["spec"]["containers"] if one["name"] == "scheduler"
+    }
+    absent = f"{image.rpartition(':')[0]}:absent"
+    run = cluster.play("site.yml", "--tags", "data,airflow", airflow_image=absent, airflow_image_load=False)
+    said = "\n".join(run.failures)
+    assert run.code and "its pod can't start: " in said and absent in said and "pull" in said, said
+    assert cluster.pods() == before and absent not in cluster.kubectl("get", "jobs,pods", "-oyaml")
+
+
 def foreign(
     cluster: Cluster, kind: str, version: str, component: str, command: str, **spec: object
 ) -> dict[str, object]:

@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ from ansible_collections.windward.airflow.plugins.filter.kubernetes_plan import 
 from ansible_collections.windward.airflow.plugins.module_utils._kubernetes import ClusterError
 from ansible_collections.windward.airflow.plugins.modules.kubernetes_secret_store import referred
 from chart_case import COMPONENTS, DEPLOYMENT, SECRETS
+from test_modules_host import run
 
 
 class Store:
@@ -44,3 +49,44 @@ def test_another_migration_is_another_release_and_restarts_nothing() -> None:
     first, other = plan(), plan(accounts=[{**DEPLOYMENT["accounts"][0], "email": "other@example.com"}])
     annotations = [one["values"]["apiServer"]["service"].pop("annotations") for one in (first, other)]
     assert annotations[0] != annotations[1] and first["values"] == other["values"]
+
+
+HELM = """#!/bin/sh
+grep -q LocalExecutor && { echo "Error: values don't meet the specifications of the schema(s)" >&2; exit 1; }
+echo "$*" > "$0.asked"
+"""
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> dict[str, Any]:
+    """An archive that is the one that is meant, and a helm that takes one value for wrong."""
+    archive, helm, schema = tmp_path / "airflow.tgz", tmp_path / "helm", b'{"properties": {"executor": {}}}'
+    with tarfile.open(archive, "w:gz") as tar:
+        about = tarfile.TarInfo("airflow/values.schema.json")
+        about.size = len(schema)
+        tar.addfile(about, io.BytesIO(schema))
+    helm.write_text(HELM)
+    helm.chmod(0o755)
+    meant = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return {"path": str(archive), "sha256": meant, "helm": str(helm), "name": "one", "namespace": "two"}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_chart_that_takes_its_values(chart: dict[str, Any], check: bool) -> None:
+    assert run("chart_tried", check, **chart, values={"executor": "CeleryExecutor"})["changed"] is False
+    asked = Path(f"{chart['helm']}.asked").read_text().split()
+    assert asked == ["template", "one", chart["path"], "--namespace", "two", "--values", "-"]
+
+
+@pytest.mark.parametrize(
+    ("differs", "says"),
+    [
+        ({"path": "/nowhere/airflow.tgz"}, "There is no chart /nowhere/airflow.tgz: No such file or directory"),
+        ({"sha256": "0" * 64}, f", and the chart that is meant has sha256:{'0' * 64}"),
+        ({"values": {"nonsense": 1}}, "airflow.tgz does not know the values nonsense"),
+        ({"values": {"executor": "LocalExecutor"}}, "airflow.tgz does not take its values: Error: values don't"),
+    ],
+)
+def test_a_chart_that_is_refused(chart: dict[str, Any], differs: dict[str, Any], says: str) -> None:
+    refused = run("chart_tried", True, **{**chart, **differs})
+    assert refused["failed"] and says in refused["msg"]

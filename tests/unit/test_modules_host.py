@@ -25,7 +25,7 @@ from ansible_collections.windward.airflow.plugins.modules.release import Build
 ROOT = Path(__file__).parents[2]
 
 
-def run(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
+def run(name: str, /, check: bool = False, **options: Any) -> dict[str, Any]:
     """Run a module in a process of its own and return its result."""
     arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}
     code = (

@@ -8,12 +8,14 @@ import copy
 from typing import Any
 
 import pytest
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_objects import RIGHTS, TASKS_RIGHTS
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster_found import (
     amount,
     pods,
     rights,
+    rights_elsewhere,
 )
 from preflight_case import CONTRACT, EXTERNAL, given
 
@@ -23,6 +25,7 @@ FOUND: dict[str, Any] = {
     "namespace": "Active",
     "pod_security": "restricted",
     "denied": {},
+    "elsewhere": {},
     "refused": [],
     "storage_classes": {"standard": True, "fast": False},
     "nodes": 1,
@@ -52,6 +55,18 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {"denied": {"statefulsets.apps": ["create", "patch"]}},
         {},
     ),
+    (
+        "task_pods_place",
+        "airflow_task_pods_namespace: 'jobs' - is not there",
+        {"elsewhere": {"jobs": {"namespace": "", "denied": {"pods": ["create"]}}}},
+        {},
+    ),
+    (
+        "task_pods_place",
+        "airflow_task_pods_namespace: 'jobs' - there your user may not create, watch pods",
+        {"elsewhere": {"jobs": {"namespace": "Active", "denied": {"pods": ["create", "watch"]}}}},
+        {},
+    ),
     ("storage_class", "airflow_storage_class: 'slow' - there is no", {}, {"airflow_storage_class": "slow"}),
     ("storage_class", "airflow_storage_class: must be given", {"storage_classes": {"fast": False}}, {}),
     ("volumes_on_one_node", "logs and DAGs would be on one of 3 nodes", {"nodes": 3}, {}),
@@ -68,6 +83,7 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {"claims": {"data-airflow-postgresql-0": "8Gi"}},
         {"airflow_volume_sizes": {"postgresql": "4Gi"}},
     ),
+    ("volume_changed", "the volume airflow-logs has 100Gi", {"claims": {"airflow-logs": "100Gi"}}, {}),
     ("quota", "airflow_namespace: 'airflow' - quota team leaves 2 pods, and 6 are needed", quota("10", "8"), {}),
     ("quota", "quota team leaves 4 count/pods, and 5 are needed", quota("4", resource="count/pods"), EXTERNAL),
     ("quota", "leaves 7 pods, and 8 are needed", quota("7"), {"airflow_executor": "CeleryExecutor"}),
@@ -121,7 +137,7 @@ def test_pods_that_are_tried_are_as_ours() -> None:
         ({"storage_classes": {}, "nodes": 0}, {}),  # a user of one namespace does not see them
         ({"nodes": 3}, {"airflow_storage_access_mode": "ReadWriteMany"}),
         ({"claims": {"airflow-logs": "1Gi"}}, {"airflow_volume_sizes": {"logs": "1024Mi"}}),
-        ({"claims": {"airflow-logs": "1Gi"}, **quota("6", "6")}, {}),  # it is there, and stays within it
+        ({"claims": {"airflow-logs": "10Gi"}, **quota("6", "6")}, {}),  # it is there, and stays within it
         (quota("6"), {}),
     ],
 )
@@ -136,6 +152,21 @@ def test_quantities(quantity: str, number: float) -> None:
     assert amount(quantity) == number
 
 
+def rights_of(**variables: Any) -> tuple[dict[str, list[str]], dict[str, dict[str, list[str]]]]:
+    deployment, _wrong = engine.deployment(CONTRACT, GROUPS, given(variables, GROUPS, {}))
+    return rights(deployment.hosts["c"]), rights_elsewhere(deployment.hosts["c"])
+
+
+def test_who_grants_a_right_has_it() -> None:
+    """Else Kubernetes would refuse the Role, in the middle of the play."""
+    here, elsewhere = rights_of(airflow_executor="KubernetesExecutor", airflow_task_pods_namespace="jobs")
+    for rules, held in ((RIGHTS["scheduler"], here), (RIGHTS["api-server"], here), (TASKS_RIGHTS, elsewhere["jobs"])):
+        assert "create" in held["rolebindings.rbac.authorization.k8s.io"]
+        for resources, verbs in rules:
+            assert all(set(verbs) <= set(held[one]) for one in resources)
+
+
 def test_rights_of_roles_are_needed_where_pods_are_launched() -> None:
-    deployment, _wrong = engine.deployment(CONTRACT, GROUPS, given({"airflow_executor": "CeleryExecutor"}, GROUPS, {}))
-    assert "roles.rbac.authorization.k8s.io" not in rights(deployment.hosts["c"])
+    here, elsewhere = rights_of(airflow_executor="CeleryExecutor")
+    assert not [one for one in here if "rbac" in one] and elsewhere == {}
+    assert "get" in here["pods/portforward"]

@@ -33,6 +33,7 @@ def ansible(tmp: Path, program: str, *arguments: str) -> tuple[int, str, str]:
         "ANSIBLE_HOME": str(tmp / "home"),
         "ANSIBLE_LOG_PATH": str(tmp / "log"),
         "ANSIBLE_NOCOLOR": "1",
+        "XDG_STATE_HOME": str(tmp / "state"),
     }
     command = [str(Path(sys.executable).with_name(program)), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp, timeout=120, check=False)
@@ -137,6 +138,16 @@ def test_secrets_are_never_shown(tmp: Path) -> None:
 
 def test_the_secret_test_can_fail(tmp: Path) -> None:
     assert CANARY in play(tmp, inventory({"airflow_version": CANARY}))[1]
+
+
+@pytest.mark.parametrize("example", ["dev", "kind", "kind-celery", "cluster"])
+def test_examples_are_accepted_and_have_the_same_resources(tmp: Path, example: str) -> None:
+    task = {"ansible.builtin.import_role": {"name": "windward.airflow.airflow", "tasks_from": "declared"}}
+    show = {"ansible.builtin.debug": {"msg": "{{ airflow_connections | map(attribute='connection_id') | join(' ') }}"}}
+    (tmp / "play.json").write_text(json.dumps([{"hosts": "airflow", "gather_facts": False, "tasks": [task, show]}]))
+    place = str(ROOT / "inventories" / example)
+    code, said, _error = ansible(tmp, "ansible-playbook", "-i", place, "play.json", "-e", "airflow_database_password=x")
+    assert code == 0 and "example_warehouse example_api" in said, said
 
 
 def test_found_names_who_listens() -> None:

@@ -23,7 +23,7 @@ docker exec -e UV_CACHE_DIR=/uv -e UV_LINK_MODE=copy -e UV_NATIVE_TLS=1 -e SSL_C
 
 one() { # NAME USER ENTRYPOINT: the userland with another start. Its user has the number that the official image gives it.
   docker rm -f "$build-$2" >/dev/null 2>&1 || true
-  docker run --name "$build-$2" -v "$from:/src:ro" $local/userland:v1 bash -euc "
+  docker run --name "$build-$2" --network none -v "$from:/src:ro" $local/userland:v1 bash -euc "
     groupmod -o -g 999 $2; usermod -o -u 999 $2
     [[ ! -e /src/$2-entrypoint ]] || install -m755 /src/$2-entrypoint /usr/local/bin/"
   docker commit --change "ENTRYPOINT $3" --change "USER $2" --change 'CMD []' \

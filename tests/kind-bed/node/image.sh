@@ -72,7 +72,7 @@ tar -C "$root" --numeric-owner -cf - . |
 
 ### The system image into the node's containerd.
 docker rm -f kind-bed-node >/dev/null 2>&1 || true
-docker run -d --name kind-bed-node --entrypoint sleep --security-opt seccomp=unconfined $local/node-base:v1 infinity
+docker run -d --name kind-bed-node --network none --entrypoint sleep --security-opt seccomp=unconfined $local/node-base:v1 infinity
 docker exec -d kind-bed-node containerd
 for _ in $(seq 60); do docker exec kind-bed-node ctr version >/dev/null 2>&1 && break; sleep 0.5; done
 docker exec -i kind-bed-node ctr -n k8s.io images import --all-platforms --no-unpack --digests - < "$work/images.tar"

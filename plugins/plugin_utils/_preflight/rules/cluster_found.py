@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ....module_utils._chart_values import CONTAINER, POD
-from ....module_utils._kubernetes_objects import SERVICE_USER
+from ....module_utils._kubernetes_objects import RIGHTS, SERVICE_USER, TASKS_RIGHTS
 from ..deployment import Finding, Host
 from ..registry import when_cluster_found
 from .cluster import COMPONENTS
@@ -19,6 +19,7 @@ from .kind import OLDEST
 UNITS = {"": 1.0, "m": 1e-3, **{unit: 1e3 ** (n + 1) for n, unit in enumerate("kMGT")}}
 UNITS |= {f"{unit}i": 1024.0 ** (n + 1) for n, unit in enumerate("KMGT")}
 CHANGES = ["create", "delete", "get", "list", "patch", "update"]
+ROLES = ("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")
 # With the least of them a task runs: what is deployed, one pod of a task or the Job that migrates.
 PODS_BESIDE = 1
 
@@ -26,17 +27,35 @@ PODS_BESIDE = 1
 def rights(host: Host) -> dict[str, list[str]]:
     """What the collection and helm do in the namespace."""
     wanted = {
+        "namespaces": ["get"],
         **dict.fromkeys(("secrets", "configmaps", "services", "serviceaccounts", "persistentvolumeclaims"), CHANGES),
         **dict.fromkeys(("deployments.apps", "statefulsets.apps", "jobs.batch"), CHANGES),
+        "replicasets.apps": ["list"],  # by which helm waits
         "pods": ["create", "delete", "get", "list"],
         "pods/log": ["get"],
-        "pods/exec": ["create"],
+        "pods/exec": ["create", "get"],
+        "pods/portforward": ["create", "get"],
         "deployments/scale.apps": ["get", "patch"],
         "events": ["list"],
     }
     if host["airflow_executor"] == "KubernetesExecutor":
-        wanted |= dict.fromkeys(("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"), CHANGES)
+        wanted = _granting(wanted, [rule for rules in RIGHTS.values() for rule in rules])
     return wanted
+
+
+def rights_elsewhere(host: Host) -> dict[str, dict[str, list[str]]]:
+    """The same for other namespaces."""
+    place = host["airflow_task_pods_namespace"]
+    return {place: _granting({}, TASKS_RIGHTS)} if place else {}
+
+
+def _granting(wanted: dict[str, list[str]], rules: list[tuple[list[str], list[str]]]) -> dict[str, list[str]]:
+    """With the rights to make Roles of such rules: Kubernetes lets nobody grant what he may not do himself."""
+    whole = {**wanted, **dict.fromkeys(ROLES, CHANGES)}
+    for resources, verbs in rules:
+        for resource in resources:
+            whole[resource] = sorted({*whole.get(resource, ()), *verbs})
+    return whole
 
 
 def pods(host: Host) -> list[dict[str, Any]]:
@@ -86,6 +105,17 @@ def missing_rights(host: Host) -> Iterator[Finding]:
 
 
 @when_cluster_found
+def task_pods_place(host: Host) -> Iterator[Finding]:
+    """The namespace of tasks' pods is there, and the user may give tasks their rights in it."""
+    for name, place in host.found["elsewhere"].items():
+        if not place["namespace"]:
+            yield host.refuse("airflow_task_pods_namespace", "is not there: make it, or give another", name)
+        for resource, verbs in place["denied"].items() if place["namespace"] else ():
+            problem = f"there your user may not {', '.join(verbs)} {resource}: let somebody grant it"
+            yield host.refuse("airflow_task_pods_namespace", problem, name)
+
+
+@when_cluster_found
 def storage_class(host: Host) -> Iterator[Finding]:
     """The volumes have a class."""
     known, wanted = host.found["storage_classes"], host["airflow_storage_class"]
@@ -112,7 +142,7 @@ def volumes_on_one_node(host: Host) -> Iterator[Finding]:
 def volume_changed(host: Host) -> Iterator[Finding]:
     """A volume keeps its size."""
     name = host["airflow_name"]
-    for volume, size in host["airflow_volume_sizes"].items():
+    for volume, size in {**host.deployment.contract.volumes, **host["airflow_volume_sizes"]}.items():
         claim = f"data-{name}-{volume}-0" if volume in ("postgresql", "redis") else f"{name}-{volume}"
         there = host.found["claims"].get(claim)
         if there and amount(there) != amount(size):

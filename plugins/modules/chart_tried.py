@@ -1,0 +1,122 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: chart_tried
+short_description: Check a chart's archive, and try it with values
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Fails unless the archive is the one that is meant, knows each of the values, and helm renders it with them, by which
+    the chart's own schema judges them. No cluster is asked, and nothing is written.
+  - M(kubernetes.core.helm_template) would leave the values in a directory for temporary files, and does nothing in
+    check mode.
+options:
+  path:
+    description: The archive.
+    type: path
+    required: true
+  sha256:
+    description: The digest that it must have.
+    type: str
+    required: true
+  helm:
+    description: The program helm.
+    type: path
+    default: helm
+  name:
+    description: Name that the release would have.
+    type: str
+    required: true
+  namespace:
+    description: Its namespace.
+    type: str
+    required: true
+  values:
+    description: The values. They hold no secret.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: The same, since nothing is changed.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+"""
+
+EXAMPLES = r"""
+- name: Check the chart before anything is applied
+  windward.airflow.chart_tried:
+    path: /srv/charts/airflow-1.22.0.tgz
+    sha256: 1f7d1dfe3d58e2c54899950aba907a43625a18c8b6fb3c54760c21592129a5b6
+    name: airflow
+    namespace: airflow
+    values: {executor: CeleryExecutor}
+"""
+
+RETURN = r"""
+path:
+  description: The archive.
+  type: str
+  returned: success
+  sample: /srv/charts/airflow-1.22.0.tgz
+"""
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def unknown(path: str, values: dict[str, Any]) -> list[str]:
+    """Sections that the chart does not have, by its schema, which lets them be there all the same."""
+    with tarfile.open(path) as archive:
+        names = [one for one in archive.getnames() if one.count("/") == 1 and one.endswith("/values.schema.json")]
+        member = archive.extractfile(names[0]) if names else None
+        known = json.load(member).get("properties", values) if member else values
+    return sorted(values.keys() - known)
+
+
+def main() -> None:
+    text = {"type": "str", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "sha256": text,
+            "helm": {"type": "path", "default": "helm"},
+            "name": text,
+            "namespace": text,
+            "values": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    path, wanted = module.params["path"], module.params["sha256"]
+    try:
+        found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        module.fail_json(msg=f"There is no chart {path}: {error.strerror}")
+    if found != wanted:
+        module.fail_json(msg=f"{path} has sha256:{found}, and the chart that is meant has sha256:{wanted}")
+    try:
+        strange = unknown(path, module.params["values"])
+    except (tarfile.TarError, ValueError) as error:
+        module.fail_json(msg=f"{path} can't be read: {error}")
+    if strange:
+        module.fail_json(msg=f"{path} does not know the values {', '.join(strange)}")
+    place = [module.params["name"], path, "--namespace", module.params["namespace"]]
+    command = [module.params["helm"], "template", *place, "--values", "-"]
+    code, _out, said = module.run_command(command, data=json.dumps(module.params["values"]))
+    if code:
+        module.fail_json(msg=f"{path} does not take its values: {said.strip() or f'helm ended with {code}'}")
+    module.exit_json(changed=False, path=path)
+
+
+if __name__ == "__main__":
+    main()
