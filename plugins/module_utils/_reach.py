@@ -35,7 +35,8 @@ try:
         context.load_verify_locations(trust["ssl_cert"])
     if trust["client_ssl_cert"]:
         context.load_cert_chain(trust["client_ssl_cert"], trust["client_ssl_key"] or None)
-    urllib.request.urlopen(request["url"], timeout=request["timeout"], context=context).close()
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    opener.open(request["url"], timeout=request["timeout"]).close()
 except urllib.error.HTTPError as error:
     problem = f"it answers with status {error.code}"
 except (OSError, http.client.HTTPException) as error:

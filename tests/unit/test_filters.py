@@ -257,9 +257,9 @@ def test_status_names_workers_that_the_inventory_does_not_have() -> None:
     known = {"celery@10.0.0.1": worker, "celery@10.0.0.2": worker}
     hosts, groups = {"h": looked(worker="active"), "i": {}}, {"airflow_worker": ["h", "i"]}
 
-    def told(workers: dict[str, Any], groups: dict[str, list[str]] = groups) -> dict[str, Any]:
+    def told(workers: dict[str, Any], others: dict[str, list[str]] | None = None) -> dict[str, Any]:
         answer = {"available": True, "workers": workers, "queues": {"default": 0}}
-        return status(hosts, workers=answer, groups=groups)
+        return status(hosts, workers=answer, groups=others or groups)
 
     assert told(known)["problems"] == [], "--limit leaves one out, it is known nevertheless"
     gone = told({**known, "celery@10.0.0.9": {**worker, "queues": ["default", "heavy"]}})
