@@ -4,7 +4,8 @@
 
     python tests/parts.py [PART...]
 
-Every part runs whatever the others did. The output of a part that failed is printed, its end only when it is long.
+Every part runs whatever the others did. The output of a part that failed is printed, its end only when it is long;
+the last lines of all say why they failed.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
-TAIL = 80
+TAIL = 25
 # What is worth a line also of a part that passed: what was skipped or slow, and what a run of faults found.
 SAID = (r"\W*(SKIPPED|FAULT_SEED=|round \d|\d{2,}\.\d+s |a task whose worker died is missed after "
         r"|\S+ \S+, killed with its worker|\d+ runs, \d+ executions, )")
+# What tells why a part failed; what comes after it (machines that are removed) may be longer than the tail.
+WHY = r"""[-\s'"]*(E   |FAILED |ERROR |fatal: |\[ERROR\])"""
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -97,6 +100,10 @@ def report(name: str, code: int, seconds: float, log: Path) -> None:
         print("".join(f"        {line}\n" for line in lines if re.match(SAID, line)), end="", flush=True)
 
 
+def why(log: Path) -> list[str]:
+    return [line.strip()[:300] for line in log.read_text(errors="replace").splitlines() if re.match(WHY, line)][-TAIL:]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help="check, vm, or one of " + ", ".join(PARTS))
@@ -107,14 +114,16 @@ def main() -> int:
         parser.error("no such part: " + ", ".join(unknown))
     folder = CACHE / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    failed: list[Path] = []
     for parts, jobs in STAGES:
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             runs = [pool.submit(run, name, folder) for name in parts if name in names]
             for done in concurrent.futures.as_completed(runs):
                 report(*done.result())
-                failed += done.result()[1] != 0
-    print(f"{len(names) - failed} passed, {failed} failed")
+                failed += [done.result()[3]] if done.result()[1] else []
+    for log in failed:
+        print(f"{log.stem}:", *why(log), sep="\n    ")
+    print(f"{len(names) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 

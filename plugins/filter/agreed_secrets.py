@@ -11,7 +11,7 @@ author: Windward contributors (@windward)
 description:
   - Joins what M(windward.airflow.secret_store) read from several hosts.
   - Fails when two holders disagree, naming the secret and the hosts, never a value. A secret that the inventory gives
-    settles it.
+    settles it. Fails too when a holder could not be read, with what was said there.
 positional: _input
 options:
   _input:
@@ -48,6 +48,8 @@ def agreed_secrets(results: list[dict[str, Any]], given: dict[str, str]) -> dict
     joined: dict[str, str] = {}
     holder: dict[str, str] = {}
     for result in results:
+        if "secrets" not in result:
+            raise AnsibleFilterError(f"{result['item']}: {result['msg']}")
         for name, value in result["secrets"].items():
             if given.get(name):
                 continue

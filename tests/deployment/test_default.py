@@ -132,6 +132,15 @@ def test_a_database_of_a_newer_release_is_refused(vm: Deployment) -> None:
     assert "is at fffffffffff0, which" in run.failures[0] and "Traceback" not in run.failures[0]
 
 
+@pytest.mark.parametrize(("held", "said"), [("[", "secrets.json is damaged"), ('{"admin_password": "x"}', "lacks")])
+def test_what_is_wrong_with_the_secrets_is_said_though_they_are_hidden(vm: Deployment, held: str, said: str) -> None:
+    vm.shell(f"cd /etc/airflow && cp -p secrets.json kept && echo '{held}' > secrets.json")
+    run = vm.play("site.yml", "--tags", "airflow")
+    vm.shell("mv /etc/airflow/kept /etc/airflow/secrets.json")
+    assert run.code == 2 and not run.changed
+    assert said in run.failures[0], run.failures
+
+
 def test_a_configuration_that_breaks_the_dags_is_refused_before_it_runs(vm: Deployment, dags: Path) -> None:
     (dags / "asks.py").write_text(
         "import os\nfrom airflow.sdk import DAG\nif 'BREAK' in os.environ:\n    raise RuntimeError('no')\nDAG('asks')\n"

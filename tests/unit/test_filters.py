@@ -51,6 +51,11 @@ def test_holders_that_disagree_are_named_but_no_value() -> None:
     assert "a and c" in said and "'x'" in said and "VALUE" not in said
 
 
+def test_a_holder_that_could_not_be_read_is_named() -> None:
+    with pytest.raises(AnsibleFilterError, match="b: the file is damaged"):
+        agreed_secrets([*held(a={"x": "1"}), {"item": "b", "failed": False, "msg": "the file is damaged"}], {})
+
+
 def test_secret_readers_are_hosts_in_order_each_once() -> None:
     components = {
         "one": {"group": "g1", "secrets": ["s"]},
