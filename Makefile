@@ -59,7 +59,7 @@ check: venv ## Lint, types, docs, sanity and unit tests (no machine is made)
 	$(BIN)/python tests/parts.py check
 
 .PHONY: test
-test: venv ## All checks, and one, two and six hosts on virtual machines (an hour); more: test-kind, test-long
+test: venv ## All checks, and one, two and six hosts on virtual machines, and a cluster (more than an hour); more: test-kind, test-long
 	$(BIN)/python tests/parts.py
 
 .PHONY: test-long
@@ -70,7 +70,7 @@ test-long: venv ## Every fault on six virtual machines (an hour), a site's own s
 
 .PHONY: test-kind
 test-kind: venv ## Real Kind clusters and Airflow on four of them, with what tests/kind-bed makes where no image can be pulled
-	$(BIN)/python tests/parts.py kind_cluster kind kind_celery cluster image
+	$(BIN)/python tests/parts.py kind kind_celery cluster image
 
 .PHONY: lint unit sanity molecule
 lint: venv ## ruff, mypy, yamllint, ansible-lint, docs and changelog

@@ -4,8 +4,8 @@
 
     python tests/parts.py [PART...]
 
-Every part runs whatever the others did. The output of a part that failed is printed, its end only when it is long;
-the last lines of all say why they failed.
+Every part runs whatever the others did. The end of the output of a part that failed is printed; the last lines of
+all say what was skipped, and why what failed did.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 TAIL = 25
-# What is worth a line also of a part that passed: what was skipped or slow, and what a run of faults found.
-SAID = (r"\W*(SKIPPED|FAULT_SEED=|round \d|\d{2,}\.\d+s |a task whose worker died is missed after "
+# What is worth a line also of a part that passed: what was slow, and what a run of faults found.
+SAID = (r"\W*(FAULT_SEED=|round \d|\d{2,}\.\d+s |a task whose worker died is missed after "
         r"|\S+ \S+, killed with its worker|\d+ runs, \d+ executions, )")
 # What tells why a part failed; what comes after it (machines that are removed) may be longer than the tail.
+SKIPPED = r"\W*SKIPPED"
 WHY = r"""[-\s'"]*(E   |FAILED |ERROR |fatal: |\[ERROR\])"""
 ENVIRONMENT = {
     **os.environ,
@@ -51,7 +52,7 @@ CHECK = {
     "changelog": "antsibull-changelog lint",
     "ruff": f"ruff check --quiet --output-format concise --cache-dir {CACHE}/ruff .",
 }
-# Each runs on virtual machines of its own. The first installs what makes them.
+# Each runs on virtual machines or clusters of its own. The first installs what makes them.
 FIRST = {
     "local_vm": "tests/integration/prepare.sh && pytest -q -p no:cacheprovider tests/integration/test_local_vm.py",
 }
@@ -59,6 +60,8 @@ FIRST = {
 VM = {
     "vms": "molecule test -s vms",
     "default": "tests/browser/prepare.sh && molecule test -s default",
+    # One engine for both. Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
+    "kind": "tests/kind/run.sh bash -c 'pytest -q -p no:cacheprovider tests/kind && tests/kind/scenario.sh kind'",
     "modules": "molecule test -s modules",
     "two_hosts": "molecule test -s two_hosts",
     "kill": "molecule test -s kill",
@@ -69,12 +72,9 @@ VM = {
 LONG = {
     "own_services": "molecule test -s own_services",
     "vms_long": "TESTS=vms_long molecule test -s vms",
-    # Where nothing is cached yet, this first compiles Kubernetes, for a quarter of an hour.
-    "kind_cluster": "tests/kind/run.sh pytest -q -p no:cacheprovider tests/kind",
-    "kind": "tests/kind/run.sh molecule test -s kind",
-    "cluster": "tests/browser/prepare.sh && tests/kind/run.sh molecule test -s cluster",
-    "image": "tests/registry/prepare.sh && tests/kind/run.sh molecule test -s image",
-    "kind_celery": "tests/kind/run.sh molecule test -s kind_celery",
+    "cluster": "tests/browser/prepare.sh && tests/kind/run.sh tests/kind/scenario.sh cluster",
+    "image": "tests/registry/prepare.sh && tests/kind/run.sh tests/kind/scenario.sh image",
+    "kind_celery": "tests/kind/run.sh tests/kind/scenario.sh kind_celery",
 }
 STAGES = [(CHECK, os.cpu_count() or 1), (FIRST, 1), (VM, 2), (LONG, 1)]
 PARTS = {name: command for parts, _jobs in STAGES for name, command in parts.items()}
@@ -100,8 +100,10 @@ def report(name: str, code: int, seconds: float, log: Path) -> None:
         print("".join(f"        {line}\n" for line in lines if re.match(SAID, line)), end="", flush=True)
 
 
-def why(log: Path) -> list[str]:
-    return [line.strip()[:300] for line in log.read_text(errors="replace").splitlines() if re.match(WHY, line)][-TAIL:]
+def matching(pattern: str, log: Path) -> list[str]:
+    """What is told once more, at the very end: the last lines of a log that match, cut."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [line.strip()[:300] for line in lines if re.match(pattern, line)][-TAIL:]
 
 
 def main() -> int:
@@ -115,14 +117,18 @@ def main() -> int:
     folder = CACHE / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     failed: list[Path] = []
+    skipped: list[str] = []
     for parts, jobs in STAGES:
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             runs = [pool.submit(run, name, folder) for name in parts if name in names]
             for done in concurrent.futures.as_completed(runs):
                 report(*done.result())
-                failed += [done.result()[3]] if done.result()[1] else []
+                name, code, _seconds, log = done.result()
+                failed += [log] if code else []
+                skipped += [f"{name}: {line}" for line in matching(SKIPPED, log)]
     for log in failed:
-        print(f"{log.stem}:", *why(log), sep="\n    ")
+        print(f"{log.stem}:", *matching(WHY, log), sep="\n    ")
+    print(*skipped, sep="\n", end="\n" if skipped else "")
     print(f"{len(names) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 

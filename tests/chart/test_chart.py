@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import archive
 import pytest
 import yaml
 from ansible_collections.windward.airflow.plugins.module_utils import _chart_values as cv
@@ -27,24 +28,18 @@ from test_modules_host import run
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
-CHART = Path(os.environ.get("AIRFLOW_CHART") or CACHE / "chart" / "airflow-1.22.0.tgz")
-SHA256 = "1f7d1dfe3d58e2c54899950aba907a43625a18c8b6fb3c54760c21592129a5b6"
 HELM = shutil.which("helm") or shutil.which("helm", path=str(CACHE / "kind-bed" / "bin"))
 SCHEMA = Path(__file__).parents[1] / "unit" / "data" / "chart-1.22.0-values.schema.json.gz"
 
 
-def have_chart() -> bool:
-    """Where it is not, its repository is asked once."""
-    if HELM and not CHART.is_file() and not os.environ.get("AIRFLOW_CHART"):
-        words = ["pull", "airflow", "--repo", "https://airflow.apache.org", "--version", "1.22.0"]
-        CHART.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([HELM, *words, "-d", str(CHART.parent)], check=False, capture_output=True, timeout=120)
-    return CHART.is_file()
-
+try:
+    CHART, NONE = archive.archive(), ""
+except OSError as error:
+    CHART, NONE = Path(), str(error)
 
 pytestmark = [
     pytest.mark.skipif(not HELM, reason="needs helm: tests/kind-bed/bed.sh makes one"),
-    pytest.mark.skipif(not have_chart(), reason=f"the chart can't be downloaded here: AIRFLOW_CHART or {CHART}"),
+    pytest.mark.skipif(bool(NONE), reason=NONE),
 ]
 each_executor = pytest.mark.parametrize("executor", EXECUTORS)
 
@@ -77,9 +72,9 @@ def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_chart_is_the_one_that_is_meant() -> None:
-    assert hashlib.sha256(CHART.read_bytes()).hexdigest() == SHA256
-    with tarfile.open(CHART) as archive:
-        own = archive.extractfile("airflow/values.schema.json")
+    assert hashlib.sha256(CHART.read_bytes()).hexdigest() == archive.SHA256
+    with tarfile.open(CHART) as held:
+        own = held.extractfile("airflow/values.schema.json")
         assert own and gzip.decompress(SCHEMA.read_bytes()) == own.read(), "tests/unit/data has another schema"
 
 
@@ -194,7 +189,7 @@ def test_rendering_again_gives_the_same() -> None:
 
 def test_values_that_it_does_not_know_are_refused() -> None:
     """By the same call that preflight makes."""
-    place = {"path": str(CHART), "sha256": SHA256, "helm": str(HELM), "name": "airflow", "namespace": "airflow"}
+    place = {"path": str(CHART), "sha256": archive.SHA256, "helm": str(HELM), "name": "airflow", "namespace": "airflow"}
     assert "failed" not in run("chart_tried", **place, values=release().values)
     unknown = run("chart_tried", **place, values={**release().values, "nonsense": 1})
     assert "does not know the values nonsense" in unknown["msg"]
@@ -244,4 +239,4 @@ def test_a_chart_comes_from_its_repository_once(repository: str, tmp_path: Path)
     before = kept.stat().st_mtime_ns
     assert "failed=0" in have(tmp_path, repository) and kept.stat().st_mtime_ns == before
     refused = have(tmp_path, repository, airflow_chart_digest=f"sha256:{'0' * 64}")
-    assert f"has sha256:{SHA256}, and the chart that is meant has" in refused
+    assert f"has sha256:{archive.SHA256}, and the chart that is meant has" in refused
