@@ -26,7 +26,7 @@ TAIL = 25
 SAID = (r"\W*(FAULT_SEED=|round \d|\d{2,}\.\d+s |a task whose worker died is missed after "
         r"|\S+ \S+, killed with its worker|\d+ runs, \d+ executions, )")
 # What tells why a part failed; what comes after it (machines that are removed) may be longer than the tail.
-SKIPPED = r"\W*SKIPPED"
+SKIPPED = r"\W*SKIPPED\W*(?:\[\d+\] \S+ )?"
 WHY = r"""[-\s'"]*(E   |FAILED |ERROR |fatal: |\[ERROR\])"""
 ENVIRONMENT = {
     **os.environ,
@@ -117,7 +117,7 @@ def main() -> int:
     folder = CACHE / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     failed: list[Path] = []
-    skipped: list[str] = []
+    skipped: dict[str, None] = {}
     for parts, jobs in STAGES:
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             runs = [pool.submit(run, name, folder) for name in parts if name in names]
@@ -125,7 +125,7 @@ def main() -> int:
                 report(*done.result())
                 name, code, _seconds, log = done.result()
                 failed += [log] if code else []
-                skipped += [f"{name}: {line}" for line in matching(SKIPPED, log)]
+                skipped |= {f"skipped in {name}: {re.sub(SKIPPED, '', line)}": None for line in matching(SKIPPED, log)}
     for log in failed:
         print(f"{log.stem}:", *matching(WHY, log), sep="\n    ")
     print(*skipped, sep="\n", end="\n" if skipped else "")
