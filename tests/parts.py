@@ -26,7 +26,7 @@ TAIL = 25
 SAID = (r"\W*(FAULT_SEED=|round \d|\d{2,}\.\d+s |a task whose worker died is missed after "
         r"|\S+ \S+, killed with its worker|\d+ runs, \d+ executions, )")
 # What tells why a part failed; what comes after it (machines that are removed) may be longer than the tail.
-SKIPPED = r"\W*SKIPPED\W*(?:\[\d+\] \S+ )?"
+SKIPPED = r"\W*SKIPPED(?: \[\d+\] \S+)?:? *"
 WHY = r"""[-\s'"]*(E   |FAILED |ERROR |fatal: |\[ERROR\])"""
 ENVIRONMENT = {
     **os.environ,
