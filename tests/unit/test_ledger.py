@@ -8,7 +8,7 @@ import re
 
 import pytest
 from ledger import Deaths, Row, Try, in_flight, problems, verdict
-from parts import SAID
+from parts import SAID, SKIPPED, WHY
 
 RUNS = {"run": ["first"]}
 GOOD = "start 1 0, end 1 20"
@@ -72,7 +72,7 @@ def test_overlapping_executions_have_a_number_of_their_own() -> None:
         ("FAULT_SEED=1, 3 rounds, 4 DAG runs under way", True),
         ("round 1: Redis restart (vms-data), 4 tasks in flight, a new run succeeded after 4.0 s", True),
         ("load-1-0-3 first, killed with its worker, began again after 322 s", True),
-        ("SKIPPED [1] tests/x.py: a reason", True),
+        ("SKIPPED [1] tests/x.py: a reason", False),  # that is told at the end
         ("120.03s call tests/x.py::test_slow", True),
         ("2.03s call tests/x.py::test_fast", False),
         ("12 passed in 3.0s", False),
@@ -81,3 +81,22 @@ def test_overlapping_executions_have_a_number_of_their_own() -> None:
 )
 def test_what_is_told_of_a_part_that_passed(line: str, told: bool) -> None:
     assert bool(re.match(SAID, line)) == told
+
+
+@pytest.mark.parametrize("line", ["SKIPPED [2] tests/x.py:7: a reason", "SKIPPED: a reason", "    - SKIPPED [1] t.py:1: a reason"])
+def test_a_reason_for_skipping_is_told_without_its_place(line: str) -> None:
+    assert re.sub(SKIPPED, "", line) == "a reason"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("    - 'E           ssl.SSLEOFError: EOF occurred'", True),
+        ("    - FAILED tests/deployment/test_vms.py::test_the_proxy - ssl.SSLEOFError", True),
+        ("fatal: [localhost]: FAILED! =>", True),
+        ("    - 'tests/deployment/proxy.py:53: in ask'", False),
+        ("ok: [localhost]", False),
+    ],
+)
+def test_why_a_part_failed_is_told(line: str, told: bool) -> None:
+    assert bool(re.match(WHY, line)) == told
