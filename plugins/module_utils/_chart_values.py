@@ -16,7 +16,7 @@ import hashlib
 import json
 from typing import Any
 
-from ._components import Settings, declared, digest, everywhere, grants
+from ._components import Settings, cfg_text, declared, digest, everywhere, grants
 from ._image_build import DAGS, PLUGINS, PYTHONPATH
 
 # The chart's own way with secrets gives each pod all of them, and makes new ones when it finds none: it is off, and the
@@ -155,7 +155,7 @@ class Release:
         computed["core"]["hostname_callable"] = "airflow.utils.net.get_host_ip_address"
         computed["logging"]["base_log_folder"] = LOGS
         return {
-            section: {name: escaped(value) if isinstance(value, str) else value for name, value in options.items()}
+            section: {name: chart_text(value) for name, value in options.items()}
             for section, options in declared(computed, self.deployment["config"]).items()
         }
 
@@ -279,3 +279,8 @@ def digest_of(content: Any) -> str:
 def escaped(text: str) -> str:
     """A text that the chart's template engine gives back as it is."""
     return text.replace("{{", '{{ "{{" }}')
+
+
+def chart_text(value: Any) -> str:
+    """A value that the chart writes into airflow.cfg, four columns deep. A large number would become a float there."""
+    return escaped(cfg_text(value).replace("\n", "\n    "))

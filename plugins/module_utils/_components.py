@@ -182,12 +182,16 @@ def command(component: str, components: dict[str, Any], deployment: dict[str, An
     return words
 
 
+def cfg_text(value: Any) -> str:
+    """Return a value as airflow.cfg has it; `%` is doubled because Airflow interpolates the file's values."""
+    return str(value).replace("%", "%%").replace("\n", "\n    ")
+
+
 def render_cfg(shared: Settings) -> str:
-    """Return airflow.cfg; `%` is doubled because Airflow interpolates the file's values."""
+    """Return airflow.cfg."""
     blocks = []
     for section, options in sorted(shared.items()):
-        lines = ["{} = {}".format(option, str(value).replace("%", "%%").replace("\n", "\n    "))
-                 for option, value in sorted(options.items())]
+        lines = [f"{option} = {cfg_text(value)}" for option, value in sorted(options.items())]
         blocks.append("[{}]\n{}\n".format(section, "\n".join(lines)))
     return "# Written by windward.airflow; change airflow_config in the inventory.\n" + "\n".join(blocks)
 

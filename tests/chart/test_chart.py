@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import configparser
 import functools
 import gzip
 import hashlib
@@ -154,14 +155,28 @@ def test_who_has_a_token(executor: str, namespace: str) -> None:
     assert tokens == (asks if executor == "KubernetesExecutor" else set()) | (launch if namespace else set())
 
 
-def settings(objects: list[dict[str, Any]]) -> str:
-    return next(one["data"]["airflow.cfg"] for one in objects if "airflow.cfg" in one.get("data", {}))
-
-
-def test_airflow_gets_its_own_templates() -> None:
-    """What looks like a template of helm's is Airflow's; an unescaped one would end the rendering."""
-    config = {"core": {"test": "{{ ti.dag_id }} {% if x %}"}}
-    assert "test = {{ ti.dag_id }} {% if x %}" in settings(render({"config": config}))
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{{ ti.dag_id }} {% if x %}",  # what looks like a template of helm's is Airflow's
+        "[%(asctime)s] 100 %",
+        "one\n[section]\n\n  two = %s",
+        1209600,
+        12345678901,
+        0.5,
+        True,
+        "",
+    ],
+)
+def test_airflow_reads_what_was_declared(value: Any) -> None:
+    """By the parser that Airflow's own is made of."""
+    objects = render({"config": {"core": {"test": value}}})
+    (text,) = (one["data"]["airflow.cfg"] for one in objects if "airflow.cfg" in one.get("data", ()))
+    settings = configparser.ConfigParser()
+    settings.read_string(text)
+    said = settings["core"]["test"]
+    assert [line.strip() for line in said.splitlines()] == [line.strip() for line in str(value).splitlines()]
+    assert settings["core"]["executor"] == "KubernetesExecutor"
 
 
 def test_the_webserver_configuration_is_not_rendered() -> None:

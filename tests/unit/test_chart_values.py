@@ -176,8 +176,8 @@ def test_queues_become_sets_of_workers() -> None:
 
 def test_airflows_own_options_win() -> None:
     config = release(config={"workers": {"execution_api_retries": 3}, "core": {"parallelism": 8}}).values["config"]
-    assert (config["workers"]["execution_api_retries"], config["core"]["parallelism"]) == (3, 8)
-    assert config["core"]["load_examples"] is False
+    assert (config["workers"]["execution_api_retries"], config["core"]["parallelism"]) == ("3", "8")
+    assert config["core"]["load_examples"] == "False"
 
 
 @pytest.mark.parametrize(
