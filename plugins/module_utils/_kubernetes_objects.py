@@ -41,9 +41,11 @@ TASKS_RIGHTS: list[tuple[list[str], list[str]]] = [
 SERVICE_USER, POSTGRES_DATA, REDIS_DATA = 999, "/var/lib/postgresql/data", "/data"
 # The server's own administrator: Airflow's user owns its database and no more.
 SUPERUSER = "postgres"
-# The password comes by a file, since a command line can be read by everybody on the node.
+# The password comes by a file, since a command line can be read by everybody on the node; and as a digest, since that
+# file has rules of its own about blanks and quotes.
 REDIS_START = """umask 077
-printf 'requirepass %s\\n' "$REDISCLI_AUTH" > /run/redis/redis.conf
+digest=$(printf %s "$REDISCLI_AUTH" | sha256sum)
+echo "user default on #${digest%% *} ~* &* +@all" > /run/redis/redis.conf
 exec redis-server /run/redis/redis.conf --port "$REDIS_PORT" --dir /data --appendonly yes --maxmemory-policy noeviction
 """
 
@@ -174,6 +176,7 @@ def postgresql(release: Release) -> list[Object]:
         "env": [
             {"name": "POSTGRES_USER", "value": SUPERUSER},
             {"name": "PGDATA", "value": f"{POSTGRES_DATA}/pgdata"},
+            {"name": "PGPORT", "value": str(deployment["database"]["port"])},
             _from_store(deployment, "POSTGRES_PASSWORD", "postgresql_password"),
         ],
         **_probes(["pg_isready", "-h", "127.0.0.1", "-U", SUPERUSER]),

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,3 +125,30 @@ def test_claims_have_the_access_mode_of_their_class(storage: dict[str, str], mod
     # The database's volume is its own alone, whatever the class gives.
     (template,) = ko.postgresql(release(storage=storage))[1]["spec"]["volumeClaimTemplates"]
     assert template["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+def environment(objects: list[dict[str, Any]]) -> dict[str, str]:
+    (container,) = objects[1]["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def test_servers_listen_where_they_are_asked() -> None:
+    """The service has no address of its own, so nothing leads from its port to another one of the pod's."""
+    here = release(database={**DEPLOYMENT["database"], "port": 5433}, redis_port=6380)
+    for objects, variable, port in (
+        (ko.postgresql(here), "PGPORT", "5433"),
+        (ko.redis(here, SECRETS), "REDIS_PORT", "6380"),
+    ):
+        assert environment(objects)[variable] == port
+        assert [str(one["port"]) for one in objects[0]["spec"]["ports"]] == [port]
+
+
+def test_redis_takes_any_password(tmp_path: Path) -> None:
+    """What its start leaves in the file that it reads, with Redis itself left out."""
+    password = "correct horse \"battery\\ staple #1"
+    (tmp_path / "redis-server").write_text('#!/bin/sh\ncat "$1"\n')
+    (tmp_path / "redis-server").chmod(0o755)
+    own = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDISCLI_AUTH": password, "REDIS_PORT": "6379"}
+    start = ["sh", "-euc", ko.REDIS_START.replace("/run/redis", str(tmp_path))]
+    done = subprocess.run(start, env=own, capture_output=True, text=True, check=True)
+    assert done.stdout == f"user default on #{hashlib.sha256(password.encode()).hexdigest()} ~* &* +@all\n"
