@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_objects import RIGHTS, TASKS_RIGHTS
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
+from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster import amount
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster_found import (
-    amount,
     pods,
     rights,
     rights_elsewhere,
@@ -146,7 +146,17 @@ def test_accepted(changes: dict[str, Any], variables: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "number"), [("10", 10), ("500m", 0.5), ("2k", 2000), ("1Ki", 1024), ("1.5Gi", 1.5 * 2**30)]
+    ("quantity", "number"),
+    [
+        ("10", 10),
+        ("500m", 0.5),
+        ("2k", 2000),
+        ("1Ki", 1024),
+        ("1.5Gi", 1.5 * 2**30),
+        ("1Pi", 2.0**50),
+        ("2e3", 2000),
+        ("1E", 1e18),
+    ],
 )
 def test_quantities(quantity: str, number: float) -> None:
     assert amount(quantity) == number

@@ -246,6 +246,10 @@ REFUSED = [
         "group airflow_cluster: a hybrid is not built yet: empty it, or empty airflow_api_server",
         groups={**ONE, "airflow_cluster": ["a"]},
     ),
+    *(
+        row("hybrid", f"or empty {group}", {**POD_EACH, **BROKER}, {**CLUSTER, "airflow": ["c", "d"], group: ["d"]})
+        for group in ("airflow_redis", "airflow_pgbouncer", "airflow_proxy", "airflow_postgresql")
+    ),
     row(
         "stray_hosts",
         "group airflow_triggerer: z must be in group airflow too",
@@ -663,6 +667,21 @@ REFUSED = [
     row("cluster_executor", "airflow_executor: 'LocalExecutor' - is for one host", groups=CLUSTER),
     in_pods("cluster_namespace", "namespace: 'My_Space' - use 1 to 63", namespace="My_Space"),
     in_pods("cluster_namespace", "namespace: 'kube-system' - is Kubernetes' own", namespace="kube-system"),
+    in_pods("cluster_namespace", "namespace: 'kube-flow' - is Kubernetes' own", name="kube-flow"),
+    in_pods("only_on_hosts", "worker_queues: only hosts read it, and Airflow is in a cluster: queues are those of",
+            worker_queues=["heavy"]),
+    in_pods("only_on_hosts", "install_dir: '/srv/airflow' - only hosts read it", install_dir="/srv/airflow"),
+    in_pods("charts_own_options", "config.api.port: is the chart's to set", config={"api": {"port": 8081}}),
+    in_pods("charts_own_options", "config.kubernetes_executor.namespace: is the chart's",
+            config={"kubernetes_executor": {"namespace": "other"}}),
+    in_pods("database_names", "database_user: 'postgres' - is PostgreSQL's own", database_user="postgres"),
+    in_pods("database_tls", "database_sslmode: 'require' - PostgreSQL of ours in a cluster has no",
+            database_sslmode="require"),
+    in_pods("database_address", "database_host: '127.0.0.1' - each pod would look in itself",
+            database_host="127.0.0.1", database_password="given-by-somebody"),
+    row("broker_url", "airflow_broker_url: each pod would look in itself",
+        {"airflow_executor": "CeleryExecutor", "airflow_broker_url": "redis://:pw-of-the-broker@localhost:6379/0"},
+        CLUSTER),
     in_pods("secret_references", "secret_references.key: is not known", secret_references={"key": REFERENCE}),
     in_pods("secret_references", "secret_references.jwt_secret: must be a dictionary",
             secret_references={"jwt_secret": "shared"}),
@@ -718,6 +737,7 @@ REFUSED = [
     workers("[1].name: 'a' - another set", {"name": "a"}, {"name": "a"}),
     workers("[0].replicas: 101 - must be", {"name": "a", "replicas": 101}),
     workers("[0].queues: 'a b' - use letters", {"name": "a", "queues": ["a b", "default"]}),
+    workers("[0].queues: '[]' - is empty", {"name": "a", "queues": []}, {"name": "b"}),
     workers(": no set consumes queue default", {"name": "a", "queues": ["heavy"]}),
     in_pods("container_resources", "container_resources.web: is not known", container_resources={"web": {}}),
     *(
@@ -726,6 +746,10 @@ REFUSED = [
             ("1Gi", ": must be a dictionary"),
             ({"memory": "1Gi"}, ".memory: must be requests or limits"),
             ({"limits": {"memory": "1 GB"}}, ".limits.memory: must be a quantity"),
+            ({"limits": {"memory": "1K"}}, ".limits.memory: must be a quantity"),  # kilo is a small k
+            ({"limits": {"cpus": 1}}, ".limits.cpus: is no resource"),
+            ({"limits": {"memory": "128Mi"}}, ".limits.memory: is less than what it requests, 256Mi"),
+            ({"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}, ".limits.cpu: is less than what it requests, 2"),
         ]
     ),
     in_pods("node_port", "node_port: 8080 - must be from 30000", node_port=8080),
@@ -733,6 +757,8 @@ REFUSED = [
     in_pods("volume_sizes", "volume_sizes.logs: '10' - must be a size", volume_sizes={"logs": "10"}),
     row("kind_name", "airflow_kind_cluster: only a host of group airflow_cluster has a Kind cluster", kind()),
     row("kind_name", "airflow_kind_cluster.name: 'My_Kind' - use up to 40", kind(name="My_Kind"), CLUSTER),
+    row("kind_kubeconfig", "airflow_kubeconfig: '/etc/kube' - leads elsewhere than to airflow_kind_cluster",
+        {**POD_EACH, **kind(), "airflow_kubeconfig": "/etc/kube"}, CLUSTER),
     row("kind_version", "airflow_kind_cluster: give either", {"airflow_kind_cluster": {}}, CLUSTER),
     row("kind_version", "airflow_kind_cluster: give either", kind(node_image="kindest/node:v1.34.3"), CLUSTER),
     row("kind_version", "kubernetes_version: '1.34' - must be", kind(kubernetes_version="1.34"), CLUSTER),
@@ -1300,6 +1326,9 @@ def test_accepted_with_a_kind_cluster() -> None:
 @pytest.mark.parametrize("variables", [
     {"airflow_executor": "CeleryExecutor", "airflow_worker_sets": [
         {"name": "default"}, {"name": "heavy", "queues": ["heavy", "default"], "replicas": 2}]},
+    {**EXTERNAL, **POD_EACH, "airflow_database_sslmode": "verify-full"},  # the image has the authority
+    {**POD_EACH, "airflow_image_pull_secrets": ["registry.example.org"],
+     "airflow_secret_references": {"jwt_secret": {"name": "shared.v1", "key": "jwt"}}},
     {**EXTERNAL, **POD_EACH, "airflow_storage_access_mode": "ReadWriteMany", "airflow_storage_class": "shared"},
     {**POD_EACH, "airflow_chart_source": "oci://registry.example.org/charts", "airflow_node_port": 30080},
     {**POD_EACH, "airflow_image": f"registry.example.org:5000/team/airflow:3.3.2@sha256:{'0f' * 32}"},

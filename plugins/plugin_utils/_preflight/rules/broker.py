@@ -45,6 +45,8 @@ def broker_url(host: Host) -> Iterator[Finding]:
         yield host.refuse("airflow_broker_url", "has several URLs, which must begin alike")
     if any(is_loopback(url.hostname or "") for url in urls) and len(host.deployment.targets) > 1:
         yield host.refuse("airflow_broker_url", "each of several hosts would look on itself: give its address")
+    elif host.deployment.members("airflow_cluster") and any(is_loopback(url.hostname or "") for url in urls):
+        yield host.refuse("airflow_broker_url", "each pod would look in itself: give an address that pods reach")
     if not all(url.password for url in urls):
         # With TLS the broker may know its clients by their certificates. Of several, kombu uses the password of the one
         # that it is at.

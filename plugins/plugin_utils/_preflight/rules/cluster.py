@@ -26,8 +26,33 @@ ONLY_THERE = (
     "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
     "airflow_node_port", "airflow_storage_class", "airflow_storage_access_mode", "airflow_volume_sizes",
 )  # fmt: skip
+# What only hosts read, and what else there is in a cluster.
+ONLY_ON_HOSTS = {
+    "airflow_worker_queues": "queues are those of airflow_worker_sets",
+    **dict.fromkeys(
+        (
+            "airflow_address", "airflow_install_dir", "airflow_config_dir", "airflow_state_dir", "airflow_log_dir",
+            "airflow_python", "airflow_releases_keep", "airflow_journal_max_size", "airflow_debian_mirror",
+            "airflow_worker_batch", "airflow_pgbouncer_port", "airflow_pgbouncer_config", "airflow_proxy_port",
+            "airflow_proxy_certificate", "airflow_local_vm",
+        ),
+        "leave it out",
+    ),
+}  # fmt: skip
+# Options of Airflow that the chart computes, or for which a pod has neither port nor file.
+CHARTS_OWN = {
+    "api": ("port", "ssl_cert", "ssl_key"),
+    "kubernetes_executor": (
+        "namespace", "pod_template_file", "worker_container_repository", "worker_container_tag", "in_cluster",
+        "cluster_context", "config_file", "multi_namespace_mode", "multi_namespace_mode_namespace_list",
+    ),
+}  # fmt: skip
 NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-QUANTITY = r"\d+(\.\d+)?(m|[kKMGT]i?)?"
+SECRET = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"  # one that somebody else has named
+QUANTITY = r"\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i)?"
+UNITS = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, **{unit: 1e3 ** (n + 1) for n, unit in enumerate("kMGTPE")}}
+UNITS |= {f"{unit}i": 1024.0 ** (n + 1) for n, unit in enumerate("KMGTPE")}
+RESOURCE = r"cpu|memory|ephemeral-storage|hugepages-\w+|[\w.-]+/[\w.-]+"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 CONTAINERS = (*COMPONENTS, "worker", "task", "log-groomer", "migrate", "postgresql", "redis")
 # What can be kept in a Secret of somebody else's.
@@ -40,6 +65,18 @@ VOLUMES = ("postgresql", "redis", "logs", "dags")
 
 def here(host: Host) -> bool:
     return host.name in host.deployment.members(GROUP)
+
+
+def amount(quantity: str) -> float:
+    """A quantity of Kubernetes as a number."""
+    number, unit = re.fullmatch(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)(.*)", str(quantity)).groups()  # type: ignore[union-attr]
+    return float(number) * UNITS[unit]
+
+
+def resources(host: Host, container: str) -> dict[str, dict[str, Any]]:
+    """What a container requests, and where its limits are, with what is declared over what the collection gives."""
+    given, own = host.deployment.contract.containers[container], host["airflow_container_resources"].get(container, {})
+    return {kind: {**given.get(kind, {}), **own.get(kind, {})} for kind in {**given, **own}}
 
 
 def _unknown(host: Host, variable: str, known: tuple[str, ...]) -> Iterator[Finding]:
@@ -78,6 +115,24 @@ def only_in_a_cluster(host: Host) -> Iterator[Finding]:
 
 
 @each_host
+def only_on_hosts(host: Host) -> Iterator[Finding]:
+    """What only hosts read is not given in a cluster."""
+    for variable, value in host.items(*ONLY_ON_HOSTS) if here(host) else ():
+        if value != host.deployment.contract.defaults.get(variable):
+            yield host.refuse(variable, f"only hosts read it, and Airflow is in a cluster: {ONLY_ON_HOSTS[variable]}")
+
+
+@each_host
+def charts_own_options(host: Host) -> Iterator[Finding]:
+    """What the chart computes, or has no place for, is not said by an option of Airflow's."""
+    for section, options in CHARTS_OWN.items() if here(host) else ():
+        for option in options:
+            if host.option(section, option) is not None:
+                path = f"airflow_config.{section}.{option}"
+                yield host.refuse(path, "is the chart's to set, or has no place in its pods: leave it out", None)
+
+
+@each_host
 def cluster_executor(host: Host) -> Iterator[Finding]:
     """In a cluster tasks have pods, or workers."""
     if here(host) and host["airflow_executor"] == "LocalExecutor":
@@ -87,11 +142,11 @@ def cluster_executor(host: Host) -> Iterator[Finding]:
 @each_host
 def cluster_namespace(host: Host) -> Iterator[Finding]:
     """The namespace is one for Airflow."""
-    name = host["airflow_namespace"]
+    name = host["airflow_namespace"] or (host["airflow_name"] if here(host) else "")
     if name and not re.fullmatch(NAME, name):
         yield host.refuse("airflow_namespace", "use 1 to 63 lower-case letters, digits and dashes, no dash at an end")
     elif name == "default" or name.startswith("kube-"):
-        yield host.refuse("airflow_namespace", "is Kubernetes' own: give Airflow one of its own")
+        yield host.refuse("airflow_namespace", "is Kubernetes' own: give Airflow one of its own", name)
 
 
 @each_host
@@ -102,7 +157,7 @@ def secret_references(host: Host) -> Iterator[Finding]:
         path = f"airflow_secret_references.{name}"
         if not isinstance(place, Mapping) or place.keys() != {"name", "key"}:
             yield host.refuse(path, "must be a dictionary with name and key", None)
-        elif not re.fullmatch(NAME, str(place["name"])) or not re.fullmatch(r"[\w.-]+", str(place["key"])):
+        elif not re.fullmatch(SECRET, str(place["name"])) or not re.fullmatch(r"[\w.-]+", str(place["key"])):
             yield host.refuse(path, "is no name of a Secret, or no key in one", None)
         elif name in REFERRED and host[f"airflow_{name}"]:
             yield host.refuse(f"airflow_{name}", f"is given, and {path} gives it, too: keep one", None)
@@ -168,6 +223,8 @@ def worker_sets(host: Host) -> Iterator[Finding]:
             yield host.refuse(f"{path}.name", "another set has this name", one["name"])
         if not 0 <= int(one.get("replicas", 1)) <= 100:
             yield host.refuse(f"{path}.replicas", "must be from 0 to 100", one["replicas"])
+        if one.get("queues") == []:
+            yield host.refuse(f"{path}.queues", "is empty: a worker without a queue gets no task", "[]")
         for queue in one.get("queues", ["default"]):
             if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", queue):
                 yield host.refuse(f"{path}.queues", "use letters, digits, dots, dashes and underscores", queue)
@@ -185,8 +242,10 @@ def _resources(value: Any) -> Iterator[tuple[str, str]]:
         if kind not in ("requests", "limits") or not isinstance(amounts, Mapping):
             yield f".{kind}", "must be requests or limits, each a dictionary"
             continue
-        for name, amount in amounts.items():
-            if not re.fullmatch(QUANTITY, str(amount)):
+        for name, quantity in amounts.items():
+            if not re.fullmatch(RESOURCE, str(name)):
+                yield f".{kind}.{name}", "is no resource: cpu, memory, or one with its owner's name before a slash"
+            elif not re.fullmatch(QUANTITY, str(quantity)):
                 yield f".{kind}.{name}", "must be a quantity of Kubernetes, as in 500m or 2Gi"
 
 
@@ -195,7 +254,15 @@ def container_resources(host: Host) -> Iterator[Finding]:
     """`airflow_container_resources` are as Kubernetes takes them."""
     yield from _unknown(host, "airflow_container_resources", CONTAINERS)
     for name, value in host["airflow_container_resources"].items():
-        for path, problem in _resources(value):
+        told = list(_resources(value))
+        if not told and name in CONTAINERS:
+            whole = resources(host, name)
+            told = [
+                (f".limits.{one}", f"is less than what it requests, {whole['requests'][one]}: raise it, or lower that")
+                for one, most in whole.get("limits", {}).items()
+                if amount(whole.get("requests", {}).get(one, "0")) > amount(most)
+            ]
+        for path, problem in told:
             yield host.refuse(f"airflow_container_resources.{name}{path}", problem, None)
 
 

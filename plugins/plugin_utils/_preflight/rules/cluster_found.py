@@ -13,11 +13,9 @@ from ....module_utils._chart_values import CONTAINER, POD
 from ....module_utils._kubernetes_objects import RIGHTS, SERVICE_USER, TASKS_RIGHTS
 from ..deployment import Finding, Host
 from ..registry import when_cluster_found
-from .cluster import COMPONENTS
+from .cluster import COMPONENTS, amount, resources
 from .kind import OLDEST
 
-UNITS = {"": 1.0, "m": 1e-3, **{unit: 1e3 ** (n + 1) for n, unit in enumerate("kMGT")}}
-UNITS |= {f"{unit}i": 1024.0 ** (n + 1) for n, unit in enumerate("KMGT")}
 CHANGES = ["create", "delete", "get", "list", "patch", "update"]
 ROLES = ("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")
 # With the least of them a task runs: what is deployed, one pod of a task or the Job that migrates.
@@ -52,8 +50,8 @@ def rights_elsewhere(host: Host) -> dict[str, dict[str, list[str]]]:
 def _granting(wanted: dict[str, list[str]], rules: list[tuple[list[str], list[str]]]) -> dict[str, list[str]]:
     """With the rights to make Roles of such rules: Kubernetes lets nobody grant what he may not do himself."""
     whole = {**wanted, **dict.fromkeys(ROLES, CHANGES)}
-    for resources, verbs in rules:
-        for resource in resources:
+    for names, verbs in rules:
+        for resource in names:
             whole[resource] = sorted({*whole.get(resource, ()), *verbs})
     return whole
 
@@ -62,21 +60,11 @@ def pods(host: Host) -> list[dict[str, Any]]:
     """Pods such as those that will run: Airflow's, and those of our PostgreSQL and Redis."""
     found = []
     for name, user in (("scheduler", POD["runAsUser"]), ("postgresql", SERVICE_USER)):
-        own = host["airflow_container_resources"].get(name, {})
-        resources = {
-            kind: {**amounts, **own.get(kind, {})}
-            for kind, amounts in host.deployment.contract.containers[name].items()
-        }
-        container = {"name": name, "image": "x", "resources": resources, "securityContext": CONTAINER}
+        about = {"resources": resources(host, name), "securityContext": CONTAINER}
+        container = {"name": name, "image": "x", **about}
         spec = {"securityContext": {**POD, "runAsUser": user}, "containers": [container]}
         found.append({"metadata": {"name": f"{host['airflow_name']}-preflight"}, "spec": spec})
     return found
-
-
-def amount(quantity: str) -> float:
-    """A quantity of Kubernetes as a number."""
-    number, unit = re.fullmatch(r"([0-9.]+)(.*)", str(quantity)).groups()  # type: ignore[union-attr]
-    return float(number) * UNITS[unit]
 
 
 @when_cluster_found
@@ -188,9 +176,8 @@ def needs(host: Host) -> dict[str, float]:
     found = dict(containers(host))
     whole = {"pods": float(sum(number for name, number in found.items() if name != "log-groomer"))}
     for name, number in found.items():
-        own = host["airflow_container_resources"].get(name, {})
-        for kind, amounts in host.deployment.contract.containers[name].items():
-            for resource, value in {**amounts, **own.get(kind, {})}.items():
+        for kind, amounts in resources(host, name).items():
+            for resource, value in amounts.items():
                 key = f"{kind}.{resource}"
                 whole[key] = whole.get(key, 0) + number * amount(value)
     sizes = {**host.deployment.contract.volumes, **host["airflow_volume_sizes"]}

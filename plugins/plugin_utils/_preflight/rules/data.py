@@ -68,6 +68,8 @@ def database_address(host: Host) -> Iterator[Finding]:
         yield host.refuse("airflow_database_host", "give a name or an address only; the port is airflow_database_port")
     elif is_loopback(value) and len(host.deployment.targets) > 1:
         yield host.refuse("airflow_database_host", "each of several hosts would look on itself: give its address")
+    elif is_loopback(value) and host.deployment.members("airflow_cluster"):
+        yield host.refuse("airflow_database_host", "each pod would look in itself: give an address that pods reach")
     elif value and host["airflow_database_port"] == POOLER_PORT:
         yield host.warn(
             "airflow_database_port",
@@ -81,7 +83,11 @@ def database_tls(host: Host) -> Iterator[Finding]:
     """`verify-ca` and `verify-full` have an authority to verify with, and a password does not travel in clear."""
     mode, ca = host["airflow_database_sslmode"], host["airflow_database_ca_path"]
     external = host["airflow_database_host"] and not is_loopback(host["airflow_database_host"])
-    if mode.startswith("verify-") and not ca:
+    if host.deployment.members("airflow_cluster"):  # where an image has the authority
+        if not host["airflow_database_host"] and mode not in ("disable", "allow", "prefer"):
+            problem = "PostgreSQL of ours in a cluster has no certificate: leave it out, or name a server that has"
+            yield host.refuse("airflow_database_sslmode", problem)
+    elif mode.startswith("verify-") and not ca:
         yield host.refuse("airflow_database_sslmode", "needs airflow_database_ca_path")
     if external and mode == "disable":
         yield host.warn("airflow_database_sslmode", "the password and all data travel in clear; use verify-full")
@@ -90,7 +96,8 @@ def database_tls(host: Host) -> Iterator[Finding]:
 @each_host
 def database_names(host: Host) -> Iterator[Finding]:
     """Databases and roles have names of their own; results never share the metadata's."""
-    ours = host.deployment.members("airflow_postgresql")
+    members = host.deployment.members
+    ours = members("airflow_postgresql") or (members("airflow_cluster") and not host["airflow_database_host"])
     for what in ("name", "user"):
         metadata, results = f"airflow_database_{what}", f"airflow_results_database_{what}"
         if host[metadata] == host[results]:

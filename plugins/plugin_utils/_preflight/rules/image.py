@@ -13,7 +13,7 @@ from ....module_utils._registry import ImageError
 from ..deployment import Finding, Host
 from ..registry import each_host
 from ..versions import requirement
-from .cluster import NAME, here
+from .cluster import SECRET, here
 
 IMAGE = r"[a-z0-9][\w.:/-]*\w(@sha256:[0-9a-f]{64})?"
 # What an image has in it, and nobody adds to a running pod.
@@ -31,7 +31,7 @@ def cluster_images(host: Host) -> Iterator[Finding]:
         if host[variable] and not re.fullmatch(IMAGE, host[variable]):
             yield host.refuse(variable, "must be an image such as registry.example.org/name:tag")
     for index, name in enumerate(host["airflow_image_pull_secrets"]):
-        if not re.fullmatch(NAME, name):
+        if not re.fullmatch(SECRET, name):
             yield host.refuse(f"airflow_image_pull_secrets[{index}]", "is no name of a Secret", name)
     for variable, value in host.items(*IN_THE_IMAGE):
         if value and not host["airflow_image_repository"]:

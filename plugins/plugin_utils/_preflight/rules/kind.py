@@ -47,6 +47,13 @@ def kind_name(host: Host) -> Iterator[Finding]:
 
 
 @each_host
+def kind_kubeconfig(host: Host) -> Iterator[Finding]:
+    """A Kind cluster is reached by the kubeconfig that is made with it."""
+    if host[VARIABLE] is not None and host["airflow_kubeconfig"]:
+        yield host.refuse("airflow_kubeconfig", f"leads elsewhere than to {VARIABLE}, which has its own: keep one")
+
+
+@each_host
 def kind_version(host: Host) -> Iterator[Finding]:
     """A Kind cluster says which Kubernetes it is, one that the chart works with."""
     if host[VARIABLE] is None:

@@ -207,7 +207,8 @@ def not_built(deployment: Deployment) -> Iterator[Finding]:
 @whole
 def hybrid(deployment: Deployment) -> Iterator[Finding]:
     """Components run on hosts or in a cluster, not on both."""
-    groups = [component["group"] for component in deployment.contract.components.values()]
+    contract = deployment.contract
+    groups = [one["group"] for one in (*contract.components.values(), *contract.services.values())]
     used = [group for group in groups if deployment.members(group)]
     if deployment.members("airflow_cluster") and used:
         yield deployment.group("airflow_cluster", f"a hybrid is not built yet: empty it, or empty {', '.join(used)}")
