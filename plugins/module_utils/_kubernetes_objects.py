@@ -283,7 +283,8 @@ def migration(release: Release, secrets: dict[str, str]) -> Object:
 def comparison(migration: Object) -> Object:
     """The same Job, but it only tells whether there is something to migrate: what runs is stopped before that."""
     job = copy.deepcopy(migration)
-    job["metadata"]["name"] += "-compare"
+    name, _migrate, mark = migration["metadata"]["name"].rpartition("-migrate-")
+    job["metadata"]["name"] = f"{name}-compare-{mark}"
     (container,) = job["spec"]["template"]["spec"]["containers"]
     container["env"].append({"name": "COMPARE", "value": "1"})
     return job

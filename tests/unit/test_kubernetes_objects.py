@@ -84,10 +84,19 @@ def test_tasks_may_launch_pods_by_an_option_and_elsewhere() -> None:
 def test_the_comparison_is_the_migration_but_for_what_it_is_told() -> None:
     migration = ko.migration(release(), SECRETS)
     whole = ko.comparison(migration)
-    assert whole["metadata"].pop("name") == migration["metadata"].pop("name") + "-compare"
+    assert whole["metadata"].pop("name") != migration["metadata"].pop("name")
     (container,) = whole["spec"]["template"]["spec"]["containers"]
     assert container["env"].pop() == {"name": "COMPARE", "value": "1"}
     assert whole == migration
+
+
+def test_the_longest_name_fits() -> None:
+    """Kubernetes makes a label of a Job's name, and one of a StatefulSet's with eleven letters more."""
+    here = release(name="a" * 40, executor="CeleryExecutor")
+    migration = ko.migration(here, SECRETS)
+    for one in (migration, ko.comparison(migration), *ko.data(here, SECRETS)):
+        more = 11 if one["kind"] == "StatefulSet" else 0
+        assert len(one["metadata"]["name"]) + more <= 63, one["metadata"]["name"]
 
 
 def test_roles_are_for_the_accounts_of_the_chart() -> None:
