@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils._preflight import ansible, engine
 from ..plugin_utils._preflight.contract import Contract
-from ..plugin_utils._preflight.rules.cluster_found import pods, rights, rights_elsewhere
+from ..plugin_utils._preflight.rules.cluster_found import CLAIMS, pods, rights, rights_elsewhere
 
 
 class ActionModule(ActionBase):
@@ -32,6 +32,7 @@ class ActionModule(ActionBase):
         arguments = {
             "namespace": host["airflow_namespace"] or host["airflow_name"], "rights": rights(host),
             "elsewhere": rights_elsewhere(host), "pods": pods(host),
+            "names": [f"{host['airflow_name']}-{volume}" for volume in CLAIMS],
         }  # fmt: skip
         seen = self._execute_module(
             module_name="windward.airflow.cluster_found", module_args=arguments, task_vars=task_vars

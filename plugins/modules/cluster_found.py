@@ -24,9 +24,14 @@ options:
     type: dict
     default: {}
   pods:
-    description: Pods such as those to come. A namespace that is empty is asked whether it takes them; none is made.
+    description: Pods such as those to come. The namespace is asked whether it takes them; none is made.
     type: list
     elements: dict
+    default: []
+  names:
+    description: Names of volumes and StatefulSets to come, which another release may have.
+    type: list
+    elements: str
     default: []
 attributes:
   check_mode:
@@ -49,8 +54,8 @@ found:
   description:
     - C(version) of Kubernetes, the phase of the C(namespace) and the level of C(pod_security) that it enforces,
       C(denied) rights, phase and denied rights of each namespace C(elsewhere), C(storage_classes), the number of
-      C(nodes) that take pods, sizes of the C(claims) that are there, C(quotas) with what is used of them, and why pods
-      would be C(refused) in a namespace that is empty.
+      C(nodes) that take pods, sizes of the C(claims) that are there, what of these names is C(helms) to remove,
+      C(quotas) with what is used of them, and why pods would be C(refused).
   type: dict
   returned: success
   sample: {}
@@ -63,6 +68,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, apis, ask
 
 LEVEL = "pod-security.kubernetes.io/enforce"
+KEPT = "helm.sh/resource-policy"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -110,10 +116,21 @@ def refused(core: Any, namespace: str, pods: list[dict[str, Any]]) -> list[str]:
     return sorted(found)
 
 
+def helms(kind: str, objects: list[Any], names: list[str]) -> list[str]:
+    """Those that are part of a release of helm's, which removes them as soon as they are in none."""
+    return [
+        f"{kind} {one.metadata.name}"
+        for one in objects
+        if one.metadata.name in names
+        and (one.metadata.labels or {}).get("app.kubernetes.io/managed-by") == "Helm"
+        and (one.metadata.annotations or {}).get(KEPT) != "keep"
+    ]
+
+
 def look(module: AnsibleModule) -> dict[str, Any]:
     namespace = module.params["namespace"]
-    names = ("CoreV1Api", "StorageV1Api", "AuthorizationV1Api", "VersionApi")
-    core, storage, authorization, versions = apis(module, *names)
+    names = ("CoreV1Api", "AppsV1Api", "StorageV1Api", "AuthorizationV1Api", "VersionApi")
+    core, apps, storage, authorization, versions = apis(module, *names)
     version = ask(versions.get_code).git_version
     phase, level = phase_of(core, namespace)
     rights = dict(module.params["rights"])
@@ -131,7 +148,8 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     listed = phase and "list" not in forbidden.get("persistentvolumeclaims", ())
     claims = ask(core.list_namespaced_persistent_volume_claim, namespace).items if listed else []
     quotas = allowed(core.list_namespaced_resource_quota, namespace) if phase else []
-    asked = phase == "Active" and not claims and "pods" not in forbidden
+    sets = allowed(apps.list_namespaced_stateful_set, namespace) if phase else []
+    asked = phase == "Active" and "pods" not in forbidden
     return {
         "version": version.removeprefix("v"),
         "namespace": phase,
@@ -147,6 +165,11 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         },
         "nodes": len(nodes),
         "claims": {one.metadata.name: one.spec.resources.requests["storage"] for one in claims},
+        "helms": [
+            one
+            for kind, objects in (("PersistentVolumeClaim", claims), ("StatefulSet", sets))
+            for one in helms(kind, objects, module.params["names"])
+        ],
         "quotas": {one.metadata.name: {"hard": one.status.hard or {}, "used": one.status.used or {}} for one in quotas},
     }
 
@@ -158,6 +181,7 @@ def main() -> None:
             "rights": {"type": "dict", "default": {}},
             "elsewhere": {"type": "dict", "default": {}},
             "pods": {"type": "list", "elements": "dict", "default": []},
+            "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_objects import RIGHTS, TASKS_RIGHTS
+from ansible_collections.windward.airflow.plugins.modules.cluster_found import helms
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster import amount
@@ -30,6 +32,7 @@ FOUND: dict[str, Any] = {
     "storage_classes": {"standard": True, "fast": False},
     "nodes": 1,
     "claims": {},
+    "helms": [],
     "quotas": {},
 }
 
@@ -85,6 +88,7 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("volume_changed", "the volume airflow-logs has 100Gi", {"claims": {"airflow-logs": "100Gi"}}, {}),
     ("quota", "airflow_namespace: 'airflow' - quota team leaves 2 pods, and 6 are needed", quota("10", "8"), {}),
+    ("quota", "leaves 2 pods", {**quota("10", "8"), "claims": {"somebody-elses": "1Gi"}}, {}),
     ("quota", "quota team leaves 4 count/pods, and 5 are needed", quota("4", resource="count/pods"), EXTERNAL),
     ("quota", "leaves 7 pods, and 8 are needed", quota("7"), {"airflow_executor": "CeleryExecutor"}),
     ("quota", "leaves 0.5 requests.cpu, and 0.61 are needed", quota("500m", resource="requests.cpu"), {}),
@@ -100,7 +104,13 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     (
         "refused_pods",
         "airflow_namespace: takes no pod of ours: Kubernetes refuses: must specify limits.cpu",
-        {"refused": ["Kubernetes refuses: must specify limits.cpu"]},
+        {"refused": ["Kubernetes refuses: must specify limits.cpu"], "claims": {"somebody-elses": "1Gi"}},
+        {},
+    ),
+    (
+        "helms_own",
+        "airflow_name: 'airflow' - a release of helm's has StatefulSet airflow-redis, and would lose it",
+        {"helms": ["StatefulSet airflow-redis"]},
         {},
     ),
 ]
@@ -116,9 +126,16 @@ def test_every_rule_speaks() -> None:
     assert {rule.__name__ for rule in registry.CLUSTER_RULES} == {*(row[0] for row in ROWS), "pod_security"}
 
 
-def test_a_weak_level_is_told() -> None:
-    (finding,) = found({"pod_security": "baseline"})
-    assert (finding.rule, finding.warning) == ("pod_security", True) and "enforces baseline" in str(finding)
+@pytest.mark.parametrize(
+    ("rule", "says", "changes"),
+    [
+        ("pod_security", "enforces baseline", {"pod_security": "baseline"}),
+        ("volumes_on_one_node", "no node was seen", {"nodes": 0}),
+    ],
+)
+def test_what_is_told(rule: str, says: str, changes: dict[str, Any]) -> None:
+    (finding,) = found(changes)
+    assert (finding.rule, finding.warning) == (rule, True) and says in str(finding)
 
 
 def test_pods_that_are_tried_are_as_ours() -> None:
@@ -134,10 +151,11 @@ def test_pods_that_are_tried_are_as_ours() -> None:
     [
         ({}, {}),
         ({"namespace": ""}, {}),
-        ({"storage_classes": {}, "nodes": 0}, {}),  # a user of one namespace does not see them
+        ({"storage_classes": {}}, {}),  # a user of one namespace does not see them
         ({"nodes": 3}, {"airflow_storage_access_mode": "ReadWriteMany"}),
         ({"claims": {"airflow-logs": "1Gi"}}, {"airflow_volume_sizes": {"logs": "1024Mi"}}),
-        ({"claims": {"airflow-logs": "10Gi"}, **quota("6", "6")}, {}),  # it is there, and stays within it
+        # It is there, and stays within it.
+        ({"claims": {"airflow-logs": "10Gi"}, "refused": ["exceeded quota: team"], **quota("6", "6")}, {}),
         (quota("6"), {}),
     ],
 )
@@ -180,3 +198,15 @@ def test_rights_of_roles_are_needed_where_pods_are_launched() -> None:
     here, elsewhere = rights_of(airflow_executor="CeleryExecutor")
     assert not [one for one in here if "rbac" in one] and elsewhere == {}
     assert "get" in here["pods/portforward"]
+
+
+def test_whose_an_object_is() -> None:
+    """As Kubernetes' client gives them."""
+
+    def one(name: str, manager: str | None, **annotations: str) -> Any:
+        labels = {"app.kubernetes.io/managed-by": manager} if manager else None
+        return SimpleNamespace(metadata=SimpleNamespace(name=name, labels=labels, annotations=annotations or None))
+
+    kept = one("a-dags", "Helm", **{"helm.sh/resource-policy": "keep"})
+    there = [one("a-logs", "Helm"), one("a-redis", "windward.airflow"), one("other", "Helm"), one("a-x", None), kept]
+    assert helms("Claim", there, ["a-logs", "a-redis", "a-x", "a-dags"]) == ["Claim a-logs"]

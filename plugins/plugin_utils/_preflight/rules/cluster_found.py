@@ -18,6 +18,10 @@ from .kind import OLDEST
 
 CHANGES = ["create", "delete", "get", "list", "patch", "update"]
 ROLES = ("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")
+# The names of volumes; that of a StatefulSet's pod is Kubernetes' own.
+CLAIMS = {
+    "logs": "{}-logs", "dags": "{}-dags", "postgresql": "data-{}-postgresql-0", "redis": "data-{}-redis-0",
+}  # fmt: skip
 # With the least of them a task runs: what is deployed, one pod of a task or the Job that migrates.
 PODS_BESIDE = 1
 
@@ -65,6 +69,11 @@ def pods(host: Host) -> list[dict[str, Any]]:
         spec = {"securityContext": {**POD, "runAsUser": user}, "containers": [container]}
         found.append({"metadata": {"name": f"{host['airflow_name']}-preflight"}, "spec": spec})
     return found
+
+
+def is_new(host: Host) -> bool:
+    """Whether nothing of this deployment is there: what others keep in the namespace says nothing."""
+    return not host.found["claims"].keys() & {name.format(host["airflow_name"]) for name in CLAIMS.values()}
 
 
 @when_cluster_found
@@ -124,14 +133,16 @@ def volumes_on_one_node(host: Host) -> Iterator[Finding]:
             f"{what} would be on one of {host.found['nodes']} nodes: give ReadWriteMany with a class that has "
             "it, or let pods be on one node only",
         )
+    elif host["airflow_storage_access_mode"] == "ReadWriteOnce" and not host.found["nodes"]:
+        problem = "no node was seen, which takes a right to list them: with several, pods on one only have the volumes"
+        yield host.warn("airflow_storage_access_mode", problem)
 
 
 @when_cluster_found
 def volume_changed(host: Host) -> Iterator[Finding]:
     """A volume keeps its size."""
-    name = host["airflow_name"]
     for volume, size in {**host.deployment.contract.volumes, **host["airflow_volume_sizes"]}.items():
-        claim = f"data-{name}-{volume}-0" if volume in ("postgresql", "redis") else f"{name}-{volume}"
+        claim = CLAIMS[volume].format(host["airflow_name"])
         there = host.found["claims"].get(claim)
         if there and amount(there) != amount(size):
             problem = f"the volume {claim} has {there}, and is not changed: keep that, or grow it by hand first"
@@ -139,9 +150,20 @@ def volume_changed(host: Host) -> Iterator[Finding]:
 
 
 @when_cluster_found
+def helms_own(host: Host) -> Iterator[Finding]:
+    """What has a name of ours is not part of a release, from which helm would remove it."""
+    if host.found["helms"]:
+        problem = (
+            f"a release of helm's has {', '.join(host.found['helms'])}, and would lose it: give another name or "
+            "namespace, or take it out of that release first (a volume: annotation helm.sh/resource-policy: keep)"
+        )
+        yield host.refuse("airflow_name", problem)
+
+
+@when_cluster_found
 def refused_pods(host: Host) -> Iterator[Finding]:
-    """A namespace that is there takes pods such as ours: its policies and limits were asked, and nothing was made."""
-    for sentence in host.found["refused"]:
+    """A namespace takes pods such as ours: its policies and limits were asked, and nothing was made."""
+    for sentence in host.found["refused"] if is_new(host) else ():
         yield host.refuse("airflow_namespace", f"takes no pod of ours: {sentence}", None)
 
 
@@ -199,9 +221,7 @@ def told(resource: str, value: float) -> str:
 @when_cluster_found
 def quota(host: Host) -> Iterator[Finding]:
     """A quota of the namespace leaves room for a new deployment."""
-    if host.found["claims"]:
-        return
-    for name, one in host.found["quotas"].items():
+    for name, one in host.found["quotas"].items() if is_new(host) else ():
         for resource, needed in needs(host).items():
             hard = one["hard"].get(resource)
             left = amount(hard) - amount(one["used"].get(resource, "0")) if hard else needed
