@@ -108,6 +108,7 @@ class Release:
     def values(self) -> dict[str, Any]:
         """All values, so that a run gives the chart the same ones whatever was given to it before."""
         image, ours = image_parts(self.deployment["image"]), self.secret("scheduler")
+        place, _colon, mark = self.image.rpartition(":")
         whole = {
             "useStandardNaming": True,
             "fullnameOverride": self.name,
@@ -115,6 +116,8 @@ class Release:
             "defaultAirflowRepository": image["repository"],
             "defaultAirflowTag": image["tag"] or self.deployment["version"],
             "defaultAirflowDigest": image["digest"] or None,
+            # Of a task's pod the chart knows a tag only, so a digest is written as one.
+            "images": {"pod_template": {"repository": place, "tag": mark}},
             "imagePullSecrets": [{"name": name} for name in self.deployment["pull_secrets"]],
             "executor": self.executor,
             "config": self.config,
@@ -154,6 +157,8 @@ class Release:
         # The name of a pod of a Deployment's can't be resolved, and logs are asked for by this.
         computed["core"]["hostname_callable"] = "airflow.utils.net.get_host_ip_address"
         computed["logging"]["base_log_folder"] = LOGS
+        # Else a task's pod would have another image than its template says.
+        computed["kubernetes_executor"] = dict.fromkeys(("worker_container_repository", "worker_container_tag"), "")
         return {
             section: {name: chart_text(value) for name, value in options.items()}
             for section, options in declared(computed, self.deployment["config"]).items()

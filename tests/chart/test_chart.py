@@ -100,6 +100,18 @@ def test_what_is_made(executor: str) -> None:
     assert len(made) == len(set(made)), "helm would not make one twice"
 
 
+DIGEST = f"@sha256:{'0f' * 32}"
+
+
+@pytest.mark.parametrize("image", ["r:5000/a", "r:5000/a:1", f"r:5000/a{DIGEST}", f"r:5000/a:1{DIGEST}"])
+def test_all_run_the_image_that_is_meant(image: str) -> None:
+    """Pods of tasks, too: by their template, which no option overrides."""
+    objects = render({"image": image})
+    meant = release(image=image).image
+    assert {one["image"] for _name, pod in pods(objects) for one in containers(pod)} == {meant}
+    assert settings(objects)["kubernetes_executor"]["worker_container_repository"] == ""
+
+
 @each_executor
 def test_every_pod_passes_the_restricted_level(executor: str) -> None:
     for name, pod in pods(rendered(executor)):
@@ -155,6 +167,14 @@ def test_who_has_a_token(executor: str, namespace: str) -> None:
     assert tokens == (asks if executor == "KubernetesExecutor" else set()) | (launch if namespace else set())
 
 
+def settings(objects: list[dict[str, Any]]) -> configparser.ConfigParser:
+    """By the parser that Airflow's own is made of."""
+    (text,) = (one["data"]["airflow.cfg"] for one in objects if "airflow.cfg" in one.get("data", ()))
+    found = configparser.ConfigParser()
+    found.read_string(text)
+    return found
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -169,14 +189,10 @@ def test_who_has_a_token(executor: str, namespace: str) -> None:
     ],
 )
 def test_airflow_reads_what_was_declared(value: Any) -> None:
-    """By the parser that Airflow's own is made of."""
-    objects = render({"config": {"core": {"test": value}}})
-    (text,) = (one["data"]["airflow.cfg"] for one in objects if "airflow.cfg" in one.get("data", ()))
-    settings = configparser.ConfigParser()
-    settings.read_string(text)
-    said = settings["core"]["test"]
+    found = settings(render({"config": {"core": {"test": value}}}))
+    said = found["core"]["test"]
     assert [line.strip() for line in said.splitlines()] == [line.strip() for line in str(value).splitlines()]
-    assert settings["core"]["executor"] == "KubernetesExecutor"
+    assert found["core"]["executor"] == "KubernetesExecutor"
 
 
 def test_the_webserver_configuration_is_not_rendered() -> None:
