@@ -212,7 +212,7 @@ class Release:
             {
                 "name": one["name"],
                 "replicas": one.get("replicas", 1),
-                "queue": ",".join(one.get("queues", ["default"])),
+                "queue": self.queue(one.get("queues", ["default"])),
                 # One account for all sets: the chart would write it once for each.
                 "serviceAccount": {"create": index == 0},
             }
@@ -221,6 +221,10 @@ class Release:
         patient = {"livenessProbe": {"periodSeconds": 300, "timeoutSeconds": 120}}
         own = {**patient, "enableDefault": False, "sets": sets, "resources": self.deployment["resources"]["worker"]}
         return {"celery": {**self.pod("worker"), **drain, **off, **own}}
+
+    def queue(self, names: list[str]) -> str:
+        """What a set consumes. The chart does not pass `default` alone on, and Airflow takes its default_queue then."""
+        return ",".join(names if names != ["default"] or self.deployment["queues"][0] == "default" else names * 2)
 
     def pod(self, component: str) -> dict[str, Any]:
         """Environment, volumes and account of a pod. A changed secret restarts just the pods that have it.

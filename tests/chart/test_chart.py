@@ -92,6 +92,15 @@ def test_what_runs(executor: str, expected: set[str]) -> None:
     assert set(found) == {f"Deployment airflow-{component}" for component in cv.SECTIONS} | expected
 
 
+@pytest.mark.parametrize(("default", "told"), [("default", set()), ("main", {"default", "main"})])
+def test_what_workers_consume(default: str, told: set[str]) -> None:
+    """A worker that is told of no queue consumes operators.default_queue."""
+    sets = [{"name": "one", "queues": ["default"]}, {"name": "two", "queues": [default]}]
+    objects = render({"executor": "CeleryExecutor", "workers": sets, "queues": [default, "default"]})
+    commands = [pod["spec"]["containers"][0]["args"][2] for name, pod in pods(objects) if "worker" in name]
+    assert {queue for command in commands for queue in command.partition(" -q ")[2].split(",") if queue} == told
+
+
 @each_executor
 def test_what_is_made(executor: str) -> None:
     """No Secret, no Role, no Job, no claim: those are ours."""
