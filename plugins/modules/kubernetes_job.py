@@ -116,9 +116,12 @@ class Job:
                     return f"{waiting.reason}: {waiting.message}"
         return ""
 
-    def refused(self) -> str:
-        """What Kubernetes says of a Job that gets no pod, as with a quota or a Pod Security Standard."""
-        told = ask(self.core.list_namespaced_event, self.namespace, field_selector=f"involvedObject.name={self.name}")
+    def refused(self, uid: str) -> str:
+        """What Kubernetes says of a Job that gets no pod, as with a quota or a Pod Security Standard.
+
+        Of this one, that is: what was said of a former one of its name is kept for an hour.
+        """
+        told = ask(self.core.list_namespaced_event, self.namespace, field_selector=f"involvedObject.uid={uid}")
         return "; ".join(sorted({one.message for one in told.items if one.reason == "FailedCreate"}))
 
     def log(self) -> str:
@@ -145,7 +148,7 @@ class Job:
                 return
             if status and status.failed:
                 raise ClusterError(f"it failed:\n{self.log()}")
-            if reason := self.hopeless() or ("" if self.pods() else self.refused()):
+            if reason := self.hopeless() or ("" if self.pods() or not found else self.refused(found.metadata.uid)):
                 self.remove(self.name)  # it never ran, and would go on trying
                 raise ClusterError(f"its pod can't start: {reason}")
             if time.monotonic() > deadline:

@@ -7,12 +7,15 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.filter.kubernetes_plan import kubernetes_plan
-from ansible_collections.windward.airflow.plugins.module_utils._kubernetes import ClusterError
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes import ClusterError, NotThere
+from ansible_collections.windward.airflow.plugins.modules import kubernetes_job
 from ansible_collections.windward.airflow.plugins.modules.kubernetes_secret_store import referred
 from chart_case import COMPONENTS, DEPLOYMENT, SECRETS
 from test_modules_host import run
@@ -90,3 +93,45 @@ def test_a_chart_that_takes_its_values(chart: dict[str, Any], check: bool) -> No
 def test_a_chart_that_is_refused(chart: dict[str, Any], differs: dict[str, Any], says: str) -> None:
     refused = run("chart_tried", True, **{**chart, **differs})
     assert refused["failed"] and says in refused["msg"]
+
+
+class Batch:
+    """A Job that gets a pod and ends well, after a former one of its name got none."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Any] = []
+        self.events = [("former", "exceeded quota: small")]
+
+    def create_namespaced_job(self, *_arguments: Any, **_options: Any) -> None:
+        status = SimpleNamespace(succeeded=None, failed=None)
+        self.jobs.append(SimpleNamespace(metadata=SimpleNamespace(uid="later", name="migrate"), status=status))
+
+    def read_namespaced_job(self, *_arguments: Any, **_options: Any) -> Any:
+        if not self.jobs:
+            raise NotThere
+        return self.jobs[0]
+
+    def list_namespaced_pod(self, *_arguments: Any, **_options: Any) -> Any:
+        return SimpleNamespace(items=[])
+
+    def list_namespaced_event(self, _namespace: str, field_selector: str, **_options: Any) -> Any:
+        self.jobs[0].status.succeeded = 1  # by the time that it is asked for again
+        told = [SimpleNamespace(reason="FailedCreate", message=said) for uid, said in self.events
+                if field_selector == f"involvedObject.uid={uid}" or "name" in field_selector]  # fmt: skip
+        return SimpleNamespace(items=told)
+
+    def delete_namespaced_job(self, *_arguments: Any, **_options: Any) -> None:
+        self.jobs.clear()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_was_said_of_a_former_job_is_not_said_of_this_one(monkeypatch: Any, refused: bool) -> None:
+    cluster = Batch()
+    cluster.events += [("later", "violates PodSecurity")] * refused
+    monkeypatch.setattr(kubernetes_job, "apis", lambda *_arguments: [cluster, cluster])
+    monkeypatch.setattr(kubernetes_job, "ask", lambda call, *arguments, **options: call(*arguments, **options))
+    definition = {"metadata": {"name": "migrate", "labels": {"a": "b"}}}
+    job = kubernetes_job.Job(SimpleNamespace(params={"namespace": "airflow", "definition": definition}))
+    job.make()
+    with pytest.raises(ClusterError, match="can't start: violates PodSecurity") if refused else nullcontext():
+        job.run(10)
