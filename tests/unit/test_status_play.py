@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from test_preflight_play import ROOT, ansible
 
@@ -82,3 +83,39 @@ def test_a_worker_that_is_cut_off_is_no_proof(tmp_path: Path) -> None:
     code, out = play(tmp_path, {"a": worker({}), "b": cut_off}, [tasks[check]], {})
     assert code != 0 and "b: worker can't reach the execution API at p: it does not answer." in out
     assert play(tmp_path, {"a": worker({}), "b": worker({})}, [tasks[check]], {})[0] == 0
+
+
+CONTROL = ["api-server", "dag-processor", "scheduler", "triggerer"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "wanted"),
+    [
+        ({"airflow_executor": "KubernetesExecutor"}, [*CONTROL, "postgresql"]),
+        (
+            {"airflow_executor": "KubernetesExecutor", "airflow_replicas": {"triggerer": 0}},
+            [*CONTROL[:3], "postgresql"],
+        ),
+        ({"airflow_executor": "CeleryExecutor"}, [*CONTROL, "postgresql", "redis", "worker"]),
+        (
+            {"airflow_executor": "CeleryExecutor", "airflow_database_host": "db", "airflow_broker_url": "redis://r",
+             "airflow_worker_sets": [{"name": "a", "replicas": 0}]},
+            CONTROL,
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_cluster_must_run(tmp_path: Path, declared: dict[str, Any], wanted: list[str]) -> None:
+    """Of what has no pod at all, no pod can say so."""
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    groups = {"airflow": {"children": {"airflow_cluster": {"hosts": {"c": local}}}}}
+    (tmp_path / "inventory.json").write_text(json.dumps(groups))
+    files = [*sorted((ROOT / "roles/airflow").glob("*/main/*.yml")), ROOT / "roles/verify/vars/main.yml",
+             ROOT / "roles/kubernetes/vars/main.yml"]  # fmt: skip
+    content = "{{ __verify_pods_wanted | to_json }}"
+    tell = {"ansible.builtin.copy": {"dest": str(tmp_path / "told"), "content": content}}
+    book = [{"hosts": "airflow", "gather_facts": False, "vars_files": [str(one) for one in files], "tasks": [tell]}]
+    (tmp_path / "play.json").write_text(json.dumps(book))
+    command = ("ansible-playbook", "-i", "inventory.json", "play.json", "-e", json.dumps(declared))
+    code, out, error = ansible(tmp_path, *command)
+    assert code == 0, out + error
+    assert sorted(json.loads((tmp_path / "told").read_text())) == sorted(wanted)
