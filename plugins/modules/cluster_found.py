@@ -61,6 +61,7 @@ found:
   sample: {}
 """
 
+import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -68,6 +69,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, apis, ask
 
 LEVEL = "pod-security.kubernetes.io/enforce"
+# With these in the environment kubernetes.core asks another cluster than the kubeconfig's.
+ELSEWHERE = ("K8S_AUTH_HOST", "K8S_AUTH_API_KEY", "K8S_AUTH_USERNAME", "K8S_AUTH_PASSWORD")
 KEPT = "helm.sh/resource-policy"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
@@ -128,6 +131,9 @@ def helms(kind: str, objects: list[Any], names: list[str]) -> list[str]:
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
+    if given := [name for name in ELSEWHERE if os.environ.get(name)]:
+        told = f"{', '.join(given)} in the environment leads kubernetes.core past the kubeconfig"
+        raise ClusterError(f"{told}: unset it, and give a kubeconfig")
     namespace = module.params["namespace"]
     names = ("CoreV1Api", "AppsV1Api", "StorageV1Api", "AuthorizationV1Api", "VersionApi")
     core, apps, storage, authorization, versions = apis(module, *names)

@@ -54,6 +54,13 @@ def test_another_migration_is_another_release_and_restarts_nothing() -> None:
     assert annotations[0] != annotations[1] and first["values"] == other["values"]
 
 
+def test_one_way_leads_to_the_cluster(monkeypatch: Any) -> None:
+    """kubernetes.core would take another one."""
+    monkeypatch.setenv("K8S_AUTH_HOST", "https://192.0.2.1")
+    said = run("cluster_found", namespace="airflow")["msg"]
+    assert said.startswith("The cluster can't be looked at: K8S_AUTH_HOST in the environment")
+
+
 HELM = """#!/bin/sh
 grep -q LocalExecutor && { echo "Error: values don't meet the specifications of the schema(s)" >&2; exit 1; }
 echo "$*" > "$0.asked"
