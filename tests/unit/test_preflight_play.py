@@ -174,3 +174,26 @@ def test_found_reads_the_release(tmp_path: Path) -> None:
 def test_found_looks_at_the_nearest_existing_directory(tmp_path: Path) -> None:
     assert found.disk(str(tmp_path / "a" / "b")) == found.disk(str(tmp_path))
     assert found.disk("/nonexistent/airflow")["device"] == str(os.stat("/").st_dev)
+
+
+@pytest.mark.parametrize(("steps", "ends"), [(["create"], True), (["set_mirrors", "start"], True), ([], False)])
+def test_a_check_ends_where_a_cluster_is_yet_to_be_made(tmp: Path, steps: list[str], ends: bool) -> None:
+    """Step 2b would look for a cluster that is not there."""
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (tmp / "inventory.json").write_text(
+        json.dumps({"airflow": {"children": {"airflow_cluster": {"hosts": {"c": local}}}}})
+    )
+    brought = {"name": "kind-one", "steps": steps}
+    later = [
+        {"ansible.builtin.import_role": {"name": "windward.airflow.airflow"}},
+        {"ansible.builtin.debug": {"msg": "went on"}},
+    ]
+    book = [
+        {"hosts": "airflow", "gather_facts": False, "vars": {"__kind_cluster_brought": brought}, "tasks": tasks}
+        for tasks in (later[:1], later)
+    ]
+    (tmp / "play.json").write_text(json.dumps(book))
+    command = ("ansible-playbook", "-i", "inventory.json", "play.json")
+    code, out, error = ansible(tmp, *command, "--check")
+    assert code == 0 and ("went on" in out) is not ends, out + error
+    assert "went on" in ansible(tmp, *command)[1]
