@@ -15,6 +15,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
 try:
+    import yaml
     from kubernetes import client, config
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
@@ -22,6 +23,8 @@ try:
     MISSING = ""
 except ImportError:
     MISSING = traceback.format_exc()
+
+from ._pods import no_way
 
 OPTIONS = {
     "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG", "KUBECONFIG"])},
@@ -42,10 +45,13 @@ def apis(module: AnsibleModule, *names: str) -> list[Any]:
     """Parts of the cluster's API, by the names of the Python client's classes."""
     if MISSING:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=MISSING)
+    path = module.params["kubeconfig"]
     try:
-        way = config.new_client_from_config(module.params["kubeconfig"], module.params["context"])
+        way = config.new_client_from_config(path, module.params["context"])
     except config.ConfigException as error:
-        raise ClusterError(f"there is no way to a cluster: {error}") from error
+        raise ClusterError(no_way(path, str(error))) from error
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ClusterError(no_way(path)) from error
     return [getattr(client, name)(way) for name in names]
 
 

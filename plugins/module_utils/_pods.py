@@ -26,12 +26,18 @@ class PodError(OSError):
         self.lasting = lasting
 
 
+def no_way(kubeconfig: str | None, why: str = "it is no kubeconfig") -> str:
+    """Why nobody can be asked, without what is in the file, which may be a token."""
+    return f"there is no way to a cluster: {why} ({kubeconfig or '~/.kube/config'})"
+
+
 class Pods:
     """The pods of one namespace."""
 
     def __init__(self, kubeconfig: str | None, context: str | None, namespace: str, timeout: float = 30) -> None:
         try:
             import websocket
+            import yaml
             from kubernetes import client, config
             from kubernetes.client.exceptions import ApiException
             from urllib3.exceptions import HTTPError
@@ -44,7 +50,9 @@ class Pods:
         try:
             config.load_kube_config(kubeconfig or None, context or None, client_configuration=about)
         except config.ConfigException as error:
-            raise PodError(f"there is no way to a cluster: {error}", lasting=True) from error
+            raise PodError(no_way(kubeconfig, str(error)), lasting=True) from error
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise PodError(no_way(kubeconfig), lasting=True) from error
         about.retries = False  # whoever asks has patience of his own
         self.api = client.CoreV1Api(client.ApiClient(about))
 

@@ -61,6 +61,14 @@ def test_one_way_leads_to_the_cluster(monkeypatch: Any) -> None:
     assert said.startswith("The cluster can't be looked at: K8S_AUTH_HOST in the environment")
 
 
+@pytest.mark.parametrize("content", ["users: [", "[1, 2]", "token: 5ecret: 5ecret", "\\x00"])
+def test_a_file_that_is_no_kubeconfig(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(content)
+    said = run("cluster_found", namespace="airflow", kubeconfig=str(path))["msg"]
+    assert f"there is no way to a cluster: it is no kubeconfig ({path})" in said and "5ecret" not in said
+
+
 HELM = """#!/bin/sh
 grep -q LocalExecutor && { echo "Error: values don't meet the specifications of the schema(s)" >&2; exit 1; }
 echo "$*" > "$0.asked"

@@ -77,7 +77,8 @@ def test_requests_reach_a_ready_pod_and_leave_nothing(cluster: ClusterApi, api: 
         ({"url": "http://nope.airflow:8080"}, 'Kubernetes refuses in namespace airflow: services "nope" not found'),
         ({"url": "http://web.airflow:80"}, "Service web of namespace airflow has ports 8080 only, not 80"),
         ({"context": "nope"}, "there is no way to a cluster: .*nope"),
-        ({"kubeconfig": "/nowhere"}, "there is no way to a cluster: "),
+        ({"kubeconfig": "/nowhere"}, r"there is no way to a cluster: .* \(/nowhere\)"),
+        ({"kubeconfig": __file__}, rf"there is no way to a cluster: it is no kubeconfig \({__file__}\)"),
     ],
 )
 def test_what_no_patience_cures_is_said_at_once(
