@@ -59,6 +59,15 @@ def test_one_batch_restarts_after_the_other(tmp_path: Path) -> None:
     assert done[-1].startswith("Later ")
 
 
+def test_what_is_foreign_goes_when_the_image_was_seen_to_run() -> None:
+    """The Job that migrates has run it; before that nothing is removed, and only helm comes after."""
+    tasks = yaml.safe_load((ROOT / "roles/kubernetes/tasks/main.yml").read_text())
+    said = [str(task) for one in tasks for task in one.get("block", [])]
+    wanted = ("compare.yml", "{{ __kubernetes_plan.migration }}", "foreign.yml", "helm_recover")
+    order = [next(number for number, text in enumerate(said) if what in text) for what in wanted]
+    assert order == sorted(order)
+
+
 def test_pods_that_cannot_be_asked_for_are_not_taken_for_gone(tmp_path: Path) -> None:
     """Else a schema would change below what runs. Where they are but slow, the play ends them."""
     tasks = yaml.safe_load((ROOT / "roles/kubernetes/tasks/stop.yml").read_text())

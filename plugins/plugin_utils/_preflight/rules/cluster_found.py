@@ -38,6 +38,7 @@ def rights(host: Host) -> dict[str, list[str]]:
         "pods/exec": ["create", "get"],
         "pods/portforward": ["create", "get"],
         "deployments/scale.apps": ["get", "patch"],
+        "statefulsets/scale.apps": ["get", "patch"],
         "events": ["list"],
     }
     if host["airflow_executor"] == "KubernetesExecutor":
