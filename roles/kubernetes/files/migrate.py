@@ -51,6 +51,28 @@ def rows(statement: str) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def another_key() -> bool:
+    """Whether what is encrypted in the metadata database was encrypted with another key than this deployment's."""
+    from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+    if not rows("SELECT tablename FROM pg_tables WHERE tablename = 'connection'"):
+        return False
+    keys = MultiFernet([Fernet(key) for key in os.environ["AIRFLOW__CORE__FERNET_KEY"].split(",")])
+
+    def readable(text: str) -> bool:
+        try:
+            return bool(keys.decrypt(text.encode()))
+        except InvalidToken:
+            return False
+
+    held = rows(
+        "SELECT password FROM connection WHERE is_encrypted AND password <> '' "
+        "UNION ALL SELECT extra FROM connection WHERE is_extra_encrypted AND extra <> '' "
+        "UNION ALL SELECT val FROM variable WHERE is_encrypted AND val <> ''"
+    )
+    return bool(held) and not any(readable(text) for text in held)
+
+
 def differs() -> bool:
     """Whether the schema, Airflow's or FAB's, is another than this image's."""
     from alembic.script import ScriptDirectory
@@ -107,6 +129,11 @@ def accounts() -> list[str]:
 
 if GIVEN["databases"]:
     databases()
+if another_key():
+    raise SystemExit(
+        "The metadata database holds connections or variables that were encrypted with another Fernet key than this "
+        "deployment's, which could read none of them. Give airflow_fernet_key, or restore the Secret that had it."
+    )
 answer = {"differs": differs()} if os.environ.get("COMPARE") else {"heads": migrate(), "created": accounts()}
 with open("/dev/termination-log", "w", encoding="utf-8") as stream:
     json.dump(answer, stream)
