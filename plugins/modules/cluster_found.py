@@ -55,7 +55,7 @@ found:
     - C(version) of Kubernetes, the phase of the C(namespace) and the level of C(pod_security) that it enforces,
       C(denied) rights, phase and denied rights of each namespace C(elsewhere), C(storage_classes), the number of
       C(nodes) that take pods, sizes of the C(claims) that are there, what of these names is C(helms) to remove,
-      C(quotas) with what is used of them, and why pods would be C(refused).
+      C(images) of the StatefulSets among them, C(quotas) with what is used of them, and why pods would be C(refused).
   type: dict
   returned: success
   sample: {}
@@ -176,6 +176,11 @@ def look(module: AnsibleModule) -> dict[str, Any]:
             for kind, objects in (("PersistentVolumeClaim", claims), ("StatefulSet", sets))
             for one in helms(kind, objects, module.params["names"])
         ],
+        "images": {
+            one.metadata.name: one.spec.template.spec.containers[0].image
+            for one in sets
+            if one.metadata.name in module.params["names"]
+        },
         "quotas": {one.metadata.name: {"hard": one.status.hard or {}, "used": one.status.used or {}} for one in quotas},
     }
 

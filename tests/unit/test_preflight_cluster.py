@@ -33,6 +33,7 @@ FOUND: dict[str, Any] = {
     "nodes": 1,
     "claims": {},
     "helms": [],
+    "images": {},
     "quotas": {},
 }
 
@@ -108,6 +109,12 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {},
     ),
     (
+        "postgresql_major",
+        "airflow_postgresql_image: 'postgres:18' - can't read what PostgreSQL 17 has written",
+        {"images": {"airflow-postgresql": "r:5000/postgres:17.2-bookworm@sha256:0f"}},
+        {"airflow_postgresql_image": "postgres:18"},
+    ),
+    (
         "helms_own",
         "airflow_name: 'airflow' - a release of helm's has StatefulSet airflow-redis, and would lose it",
         {"helms": ["StatefulSet airflow-redis"]},
@@ -157,6 +164,9 @@ def test_pods_that_are_tried_are_as_ours() -> None:
         # It is there, and stays within it.
         ({"claims": {"airflow-logs": "10Gi"}, "refused": ["exceeded quota: team"], **quota("6", "6")}, {}),
         (quota("6"), {}),
+        ({"images": {"airflow-postgresql": "postgres:17.2"}}, {}),
+        ({"images": {"airflow-postgresql": "r:5000/postgres"}}, {}),  # nobody knows
+        ({"images": {"airflow-postgresql": "postgres:16"}}, EXTERNAL),
     ],
 )
 def test_accepted(changes: dict[str, Any], variables: dict[str, Any]) -> None:

@@ -151,6 +151,16 @@ def volume_changed(host: Host) -> Iterator[Finding]:
 
 
 @when_cluster_found
+def postgresql_major(host: Host) -> Iterator[Finding]:
+    """PostgreSQL of ours keeps its major version, which alone can read its data."""
+    images = (host.found["images"].get(f"{host['airflow_name']}-postgresql", ""), host["airflow_postgresql_image"])
+    before, wanted = (re.search(r":(\d+)[^/:]*$", image.partition("@")[0]) for image in images)
+    if before and wanted and before[1] != wanted[1] and not host["airflow_database_host"]:
+        problem = f"can't read what PostgreSQL {before[1]} has written: keep to that, or move the data by hand"
+        yield host.refuse("airflow_postgresql_image", problem)
+
+
+@when_cluster_found
 def helms_own(host: Host) -> Iterator[Finding]:
     """What has a name of ours is not part of a release, from which helm would remove it."""
     if host.found["helms"]:
