@@ -40,7 +40,8 @@ def test_all_of_it() -> None:
     assert [line.split()[0] for line in lines] == ["FROM", "USER", "RUN", "RUN", "COPY", "COPY", "USER"]
     assert lines[2].endswith(" sh /packages/system.sh") and lines[3].endswith(" sh /packages/install.sh")
     assert "--no-install-recommends git libpq5\nrm" in lower[1].files["packages/system.sh"]
-    assert lower[1].files["packages/requirements.in"] == "a==1\nb==2 ; python_version < '3.11'\nacme>=2\npandas\n"
+    assert lower[1].files["packages/lock.in"] == "a==1\nb==2 ; python_version < '3.11'\n"
+    assert lower[1].files["packages/requirements.in"] == "acme>=2\npandas\n"
     assert lower[1].trees == {"plugins": TREE, "pythonpath": TREE}
     assert upper[1].dockerfile == (
         f"FROM {REPOSITORY}:{lower[0]}\nUSER root\nCOPY dags /opt/airflow/dags\n"
