@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Answers of registries other than the one that tests/registry runs."""
+"""Answers of registries other than the one that tests/registry runs, and options that can't be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._registry import INDEXES, ImageError, Registry
-from api_script import ScriptedApi
+from api_script import ScriptedApi, run_module
 
 PLACE = "/v2/team/airflow/manifests/1"
 
@@ -49,3 +49,25 @@ def test_a_token_that_is_none(api: ScriptedApi, registry: Registry, token: Any) 
     api.expect("GET", "/token", answer={"token": token})
     with pytest.raises(ImageError, match=r"/token answers 200 without a token$"):
         registry.manifest("1")
+
+
+@pytest.mark.parametrize("url", ["https://reader:pw-x@registry.example.org", "reader:pw-x@registry.example.org/a"])
+def test_a_log_in_in_the_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be in messages, and no registry would get it."""
+    said = run_module("image_info", {"image": "registry.example.org/a:1", "registry_url": url}, capsys)["msg"]
+    assert said == "registry_url holds a log-in: give registry_username and registry_password instead"
+
+
+@pytest.mark.parametrize(("module", "options"), [
+    ("image_info", {"timeout": 0}),
+    ("image_info", {"timeout": "inf"}),
+    ("image_info", {"retry_timeout": -1}),
+    ("image_info", {"retry_timeout": "nan"}),
+    ("image_copy", {"to": "engine", "engine_timeout": -1}),
+    ("ecr_image", {"cluster": "a", "node_timeout": -1}),
+    ("ecr_image", {"cluster": "a", "node_timeout": 1e9}),
+])  # fmt: skip
+def test_seconds_that_cannot_be(module: str, options: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    said = run_module(module, {"image": "registry.example.org/a:1", **options}, capsys)["msg"]
+    (name,) = set(options) - {"to", "cluster"}
+    assert said == f"{name} must be from {0 if name.startswith('retry') else 0.1} to 604800 seconds"

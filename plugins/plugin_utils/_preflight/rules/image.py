@@ -55,7 +55,10 @@ def image_registry(host: Host) -> Iterator[Finding]:
             yield host.refuse("airflow_image", f"can't be brought to the nodes: {error}", None)
         return
     url = host["airflow_image_registry_url"]
-    if url and not re.match(r"https?://[\w.\[-]", url):
+    if "@" in url:
+        problem = "holds a log-in: give airflow_image_registry_username and airflow_image_registry_password instead"
+        yield host.refuse("airflow_image_registry_url", problem, None)
+    elif url and not re.match(r"https?://[\w.\[-]", url):
         yield host.refuse("airflow_image_registry_url", "must begin with https:// or http:// and name a host")
     pair = ("airflow_image_registry_username", "airflow_image_registry_password")
     for given, missing in (pair, reversed(pair)):
