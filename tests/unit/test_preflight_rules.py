@@ -1323,11 +1323,14 @@ def test_accepted_in_a_cluster(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables, CLUSTER)] == []
 
 
-def test_authorities_are_for_the_build_of_an_image(tmp_path: Path) -> None:
+def test_authorities_are_for_the_build_of_an_image_and_its_registry(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     bundle = {**POD_EACH, "airflow_ca_bundle": str(tmp_path / "ca.pem")}
     assert [finding.rule for finding in declared(bundle, CLUSTER)] == ["cluster_ca"]
     assert declared({**bundle, "airflow_image_repository": "example.org/airflow"}, CLUSTER) == []
+    brought = {**bundle, **kind(), "airflow_image": "example.org/a:1"}
+    assert declared(brought, CLUSTER) == []
+    assert [finding.rule for finding in declared({**brought, "airflow_image_load": False}, CLUSTER)] == ["cluster_ca"]
 
 
 def test_accepted_with_a_pooler() -> None:
