@@ -112,7 +112,13 @@ def main() -> None:
         else:
             there, copy = engine.has(str(reference)), engine.pull
         if not there and not module.check_mode:
-            copy(reference, login)
+            try:
+                copy(reference, login)
+            except ImageError:
+                # Others may have pushed the tag meanwhile, and have it kept from being moved.
+                if options["to"] == "engine" or not has(registry, reference.tag):
+                    raise
+                there = True
     except ImageError as error:
         module.fail_json(msg=str(error), **error.result)
     module.exit_json(changed=not there, image=str(reference))
