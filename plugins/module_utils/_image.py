@@ -68,7 +68,7 @@ def parse(name: str) -> Reference:
         if not re.fullmatch(PART, host):
             raise ImageError(f"{host!r} is no host of a registry")
         host, path = "", f"{host}/{path}"  # a user of Docker Hub
-    if host in ("", "docker.io"):
+    if host in ("", "docker.io", "index.docker.io"):
         host, path = "docker.io", path if "/" in path else f"library/{path}"
     if "amazonaws" in host and not ECR.fullmatch(host):
         raise ImageError(

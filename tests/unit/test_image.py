@@ -34,6 +34,7 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         ("apache/airflow:3.3.2", "docker.io/apache/airflow:3.3.2", "https://registry-1.docker.io"),
         ("redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
         ("docker.io/redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
+        ("index.docker.io/a/b:1", "docker.io/a/b:1", "https://registry-1.docker.io"),
         (f"ghcr.io/a/b@{sha('x')}", f"ghcr.io/a/b@{sha('x')}", "https://ghcr.io"),
     ],
 )
