@@ -158,5 +158,6 @@ class Delivery:
         """What is imported under a tag is what the tag stands for."""
         if self._reference.tag and (now := self._registry.resolve(self._reference.tag)) != image.target.digest:
             raise ImageError(
-                f"{self._reference} moved while it was read, from {image.target.digest} to {now}: run it once more"
+                f"{self._reference} moved while it was read, from {image.target.digest} to {now or 'nothing'}: "
+                "run it once more"
             )

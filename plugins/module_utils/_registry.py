@@ -86,8 +86,10 @@ class Registry:
     # -- what is asked -----------------------------------------------------------------------------------------------
 
     def resolve(self, reference: str) -> str:
-        """The digest that a tag stands for now."""
+        """The digest that a tag stands for now, or nothing."""
         with closing(self._ask("HEAD", self._manifests(reference), ACCEPT)) as reply:
+            if reply.status == 404:
+                return ""
             self._judge(reply, reference)
             return str(reply.headers.get("Docker-Content-Digest") or self.manifest(reference)[0].digest)
 

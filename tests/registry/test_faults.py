@@ -322,6 +322,13 @@ def test_a_tag_that_moves_while_it_is_read(
     assert deliver(registry_url=spoiled.url)["changed"]
 
 
+def test_a_tag_that_is_removed_while_it_is_read(
+    deliver: Deliver, node: Containerd, spoiled: FaultProxy, made: Made
+) -> None:
+    spoiled.spoil("HEAD", MANIFESTS, answer(404))
+    assert f"moved while it was read, from {made.target} to nothing" in refused(node, deliver(registry_url=spoiled.url))
+
+
 # -- nodes -------------------------------------------------------------------------------------------------------------
 
 
