@@ -197,6 +197,9 @@ SPEC = {
 
 def nodes(options: dict[str, Any]) -> list[Node]:
     docker, names = None, options["nodes"] or []
+    for name in ("cluster", "nodes"):
+        if options[name] in ("", []):
+            raise ImageError(f"{name} is empty: leave it out where the task runs on the node")
     if options["cluster"] or names:
         host = options["docker_host"] or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         docker = Docker(host, options["node_timeout"])

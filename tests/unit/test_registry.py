@@ -71,3 +71,10 @@ def test_seconds_that_cannot_be(module: str, options: dict[str, Any], capsys: py
     said = run_module(module, {"image": "registry.example.org/a:1", **options}, capsys)["msg"]
     (name,) = set(options) - {"to", "cluster"}
     assert said == f"{name} must be from {0 if name.startswith('retry') else 0.1} to 604800 seconds"
+
+
+@pytest.mark.parametrize("options", [{"cluster": ""}, {"nodes": []}])
+def test_nobody_is_not_this_host(options: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    said = run_module("ecr_image", {"image": "registry.example.org/a:1", "ctr": "true", **options}, capsys)["msg"]
+    (name,) = options
+    assert said == f"{name} is empty: leave it out where the task runs on the node"
