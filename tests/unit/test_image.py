@@ -100,6 +100,13 @@ def test_the_manifest_of_a_platform(wanted: str, found: str) -> None:
     assert _image.choose(INDEX, _image.normal(wanted), "x").digest == sha(found)
 
 
+@pytest.mark.parametrize(("machine", "platform"), [
+    ("x86_64", "linux/amd64"), ("aarch64", "linux/arm64"), ("arm64", "linux/arm64"),  # macOS says arm64
+])  # fmt: skip
+def test_the_platform_of_a_machine(machine: str, platform: str) -> None:
+    assert _image.MACHINES[machine] == platform
+
+
 def test_no_manifest_of_a_platform() -> None:
     names = "linux/amd64, linux/arm/v6, linux/arm/v7, linux/arm64, windows/amd64"
     with pytest.raises(ImageError, match=f"^x is not there for linux/s390x, only for {names}$"):
