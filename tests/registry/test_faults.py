@@ -390,13 +390,18 @@ def second(containerd: Containerd, work: Path) -> Iterator[Containerd]:
 
 
 def test_two_nodes_share_what_is_read(
-    node: Containerd, second: Containerd, registry: DockerRegistry, push: Pusher, made: Made, repository: str
+    node: Containerd, second: Containerd, registry: DockerRegistry, push: Pusher, made: Made, repository: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    given: list[int] = []  # what goes into the programs on the nodes, whatever the module says that it sent
+    write = Local.write
+    monkeypatch.setattr(Local, "write", lambda self, data: (given.append(len(data)), write(self, data))[1])
     before = registry.lines()
     both = delivery(registry, repository, [start(node, "a"), start(second, "b")])
     both.run(False)
     assert registry.written(before) <= 1.05 * made.size()
     assert [row["bytes"] for row in both.rows.values()] == [made.size()] * 2
+    assert made.size() * 2 < sum(given) <= made.size() * 2 * 1.05
     # One has it, the other only a part.
     push.image("1.0", [Layer("base", noise(3)), Layer("top", b"2")])
     second.empty()
