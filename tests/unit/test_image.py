@@ -8,11 +8,13 @@ import io
 import json
 import tarfile
 import threading
+import time
 from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils import _containerd, _image
 from ansible_collections.windward.airflow.plugins.module_utils._image import Image, Plan, Record, Seen
+from ansible_collections.windward.airflow.plugins.module_utils._pipes import Local
 from ansible_collections.windward.airflow.plugins.module_utils._registry import INDEXES, MANIFESTS, Blob, ImageError
 
 
@@ -345,3 +347,14 @@ def test_labels_before_tags_before_releases() -> None:
     assert commands[0][7:] == [OWN, "io.cri-containerd.pinned=pinned"]
     assert commands[1][-2:] == [OWN, TAG]
     assert commands[2][7:] == [OLD, "io.cri-containerd.pinned="]
+
+
+def test_a_program_that_takes_nothing_and_does_not_end() -> None:
+    """Its input is closed, and it stays: it has as long as after the last byte."""
+    stream = _containerd.Stream("a", Local(["sh", "-c", "exec <&-; sleep 30"], 1))
+    began = time.monotonic()
+    while stream.alive:
+        stream.put(bytes(1 << 20))
+    stream.finish(image())
+    assert "neither takes nor says anything" in stream.result()
+    assert time.monotonic() - began < 10
