@@ -66,6 +66,10 @@ def test_no_names(name: str) -> None:
         ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
         ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
         ("123456789012.dkr-ecr.us-east-1.on.aws", "us-east-1"),
+        ("123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1"),
+        ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+        ("123456789012.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk", "eu-isoe-west-1"),
+        ("123456789012.dkr.ecr.eu-central-1.example.org", ""),
         ("registry.example.org", ""),
     ],
 )
