@@ -144,7 +144,7 @@ nodes:
   returned: when the nodes were asked
   contains:
     changed:
-      description: Whether the node lacked anything.
+      description: Whether the node was changed. That of a node on which the module failed is V(false).
       type: bool
     steps:
       description: What was done, of V(import), V(tag), V(label) and V(release).
@@ -245,7 +245,8 @@ def main() -> None:
         image, rows = delivery.run(module.check_mode), delivery.rows
     except ImageError as error:
         told = {"nodes": delivery.rows} if delivery and delivery.rows else {}
-        module.fail_json(msg=str(error), **told, **error.result)
+        changed = any(row["changed"] for row in told.get("nodes", {}).values())
+        module.fail_json(msg=str(error), changed=changed, **told, **error.result)
     before = "".join(f"{name}: {'lacks it' if row['changed'] else 'has it'}\n" for name, row in rows.items())
     module.exit_json(
         changed=any(row["changed"] for row in rows.values()),

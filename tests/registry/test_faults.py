@@ -29,6 +29,7 @@ def made(push: Pusher, layers: list[Layer]) -> Made:
 
 def refused(node: Containerd, result: dict[str, Any]) -> str:
     assert result.get("failed"), result
+    assert not any(row["changed"] for row in result.get("nodes", {}).values())
     assert not node.images()
     return str(result["msg"])
 
@@ -431,6 +432,7 @@ def test_a_node_that_goes_does_not_keep_the_other_waiting(
     both = delivery(spoiled, repository, [start(node, "a"), start(second, "b")])
     with pytest.raises(ImageError, match=r"^node b: "):
         both.run(False)
+    assert {name: row["changed"] for name, row in both.rows.items()} == {"a": True, "b": False}
     assert node.unpacked(f"registry.example.org/{repository}:1.0")
 
 
