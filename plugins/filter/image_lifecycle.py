@@ -56,13 +56,16 @@ def history(replica_sets: list[dict[str, Any]]) -> list[str]:
 
 
 def image_lifecycle(replica_sets: list[dict[str, Any]], wanted: str, keep: int) -> dict[str, Any]:
-    """What is wanted and what was before it stay, and so do the newest `keep`."""
+    """What is wanted, what is deployed and what was before that stay, and so do the newest `keep`.
+
+    What is wanted may yet be refused; when it is deployed, the policy is still the same.
+    """
     repository = wanted.rpartition(":")[0]
     deployed = dict.fromkeys([wanted, *history(replica_sets)])
-    tags = [one.rpartition(":")[2] for one in deployed if one.rpartition(":")[0] == repository][:2]
+    tags = [one.rpartition(":")[2] for one in deployed if one.rpartition(":")[0] == repository][:3]
     selections: list[tuple[str, dict[str, Any]]] = [
         *(
-            (f"{tag} is deployed, or was before", {
+            (f"{tag} is about to be deployed, is so, or was before", {
                 "tagStatus": "tagged", "tagPrefixList": [tag], "countType": "imageCountMoreThan", "countNumber": NEVER,
             })
             for tag in tags

@@ -200,6 +200,9 @@ class Stream:
             if isinstance(exc, TimeoutError):
                 self.error = self.error or reason(exc)
                 self._program.abort()
+            else:
+                with contextlib.suppress(OSError):
+                    self._program.close_input()  # it has as long to end as after the last byte
             self._dead.set()
 
     def _read(self) -> None:

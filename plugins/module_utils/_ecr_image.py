@@ -58,8 +58,11 @@ class Delivery:
         plans = self._plans(image)
         self.rows = {
             node.name: {
-                "changed": bool(plan.steps), "steps": plan.steps, "lacks": [blob.digest for blob in plan.blobs],
-                "bytes": plan.size if check_mode else 0, "seconds": 0.0,
+                "changed": check_mode and bool(plan.steps),
+                "steps": plan.steps,
+                "lacks": [blob.digest for blob in plan.blobs],
+                "bytes": plan.size if check_mode else 0,
+                "seconds": 0.0,
             }
             for node, plan in plans.items()
         }
@@ -129,6 +132,7 @@ class Delivery:
                         node.forget(image.names[0])
                     return trouble
                 node.settle(image, plans[node], self._pinned)
+                self.rows[node.name]["changed"] = bool(self.rows[node.name]["steps"])
             except ImageError as exc:
                 return str(exc).removeprefix(f"node {node.name}: ")
             finally:
@@ -158,5 +162,6 @@ class Delivery:
         """What is imported under a tag is what the tag stands for."""
         if self._reference.tag and (now := self._registry.resolve(self._reference.tag)) != image.target.digest:
             raise ImageError(
-                f"{self._reference} moved while it was read, from {image.target.digest} to {now}: run it once more"
+                f"{self._reference} moved while it was read, from {image.target.digest} to {now or 'nothing'}: "
+                "run it once more"
             )

@@ -20,12 +20,14 @@ REFERENCE = re.compile(
     rf"(?:(?P<host>{HOST})/)?(?P<path>{PART}(?:/{PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?(?:@(?P<digest>\S+))?",
     re.ASCII,
 )
+# Each partition of AWS has names of its own: China, Europe's own, those of governments.
 ECR = re.compile(
-    r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)"
+    r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.aws"
+    r"|on\.amazonwebservices\.(?:com\.cn|eu)|s?c2s\.(?:ic|sgov)\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
 )
 MACHINES = {
-    "x86_64": "linux/amd64", "aarch64": "linux/arm64", "armv7l": "linux/arm/v7", "ppc64le": "linux/ppc64le",
-    "s390x": "linux/s390x", "riscv64": "linux/riscv64",
+    "x86_64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64", "armv7l": "linux/arm/v7",
+    "ppc64le": "linux/ppc64le", "s390x": "linux/s390x", "riscv64": "linux/riscv64",
 }
 
 
@@ -68,7 +70,7 @@ def parse(name: str) -> Reference:
         if not re.fullmatch(PART, host):
             raise ImageError(f"{host!r} is no host of a registry")
         host, path = "", f"{host}/{path}"  # a user of Docker Hub
-    if host in ("", "docker.io"):
+    if host in ("", "docker.io", "index.docker.io"):
         host, path = "docker.io", path if "/" in path else f"library/{path}"
     if "amazonaws" in host and not ECR.fullmatch(host):
         raise ImageError(

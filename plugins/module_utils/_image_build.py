@@ -92,7 +92,8 @@ def packages(declared: Declared) -> Stage:
         files["packages/system.sh"] = BEGIN + system(declared.system_packages)
         steps.append(f"{STEP} sh /packages/system.sh")
     if declared.requirements:
-        files["packages/requirements.in"] = _uv.inputs(declared.lock, sorted(declared.requirements))
+        files["packages/lock.in"] = _uv.inputs(declared.lock, [])
+        files["packages/requirements.in"] = "\n".join(sorted(declared.requirements)) + "\n"
         files["packages/uv.txt"] = declared.uv_lock
         files["packages/install.sh"] = BEGIN + INSTALL
         steps.append(f"{STEP} --mount=type=cache,target={_uv.CACHE} sh /packages/install.sh")
@@ -120,13 +121,18 @@ rm -rf /var/lib/apt/lists/*
 """
 
 
-# As on a host: the requirements are locked with Airflow's own lock, and the lock is installed by its hashes.
+# As on a host: the requirements are locked with Airflow's own lock, and the lock is installed by its hashes. But what
+# the base has stays as it is: the official image has more than is in the lock, and some of that needs other versions.
 INSTALL = f"""export {" ".join(f"{name}={value}" for name, value in _uv.ENVIRONMENT.items())} PYTHONDONTWRITEBYTECODE=
 python=$(command -v python)
 "$python" -m venv /tmp/uv
 /tmp/uv/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r /packages/uv.txt
 uv=/tmp/uv/bin/uv
-$uv {" ".join(_uv.COMPILE)} --python "$python" /packages/requirements.in --output-file {LOCK}
+$uv pip list --format freeze --python "$python" >/tmp/there
+sed 's/^/^/; s/==.*/==/' /tmp/there >/tmp/names
+grep -v -f /tmp/names /packages/lock.in >/tmp/lacking || test $? = 1
+$uv {" ".join(_uv.COMPILE)} --python "$python" --constraint /tmp/there /tmp/lacking /packages/requirements.in \\
+  --output-file {LOCK}
 $uv {" ".join(_uv.INSTALL)} --python "$python" -r {LOCK}
 $uv pip check --python "$python"
 """

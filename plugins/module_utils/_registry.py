@@ -86,8 +86,10 @@ class Registry:
     # -- what is asked -----------------------------------------------------------------------------------------------
 
     def resolve(self, reference: str) -> str:
-        """The digest that a tag stands for now."""
+        """The digest that a tag stands for now, or nothing."""
         with closing(self._ask("HEAD", self._manifests(reference), ACCEPT)) as reply:
+            if reply.status == 404:
+                return ""
             self._judge(reply, reference)
             return str(reply.headers.get("Docker-Content-Digest") or self.manifest(reference)[0].digest)
 
@@ -99,10 +101,10 @@ class Registry:
                 text = reply.read(DOCUMENT + 1)
             except (OSError, http.client.HTTPException) as exc:
                 raise ImageError(f"{self._named(reference)}: {self._reason(exc)}") from exc
-            kind, claimed = reply.headers.get("Content-Type", ""), reply.headers.get("Docker-Content-Digest")
+            kind, claimed = reply.headers.get_content_type(), reply.headers.get("Docker-Content-Digest")
         if kind not in INDEXES + MANIFESTS:
             raise ImageError(
-                f"{self._named(reference)} is {kind or 'of no type'}, which is no image that can be brought to a node"
+                f"{self._named(reference)} is {kind}, which is no image that can be brought to a node"
                 + ("; is registry_url right?" if "html" in kind else "")
             )
         wanted = reference if ":" in reference else claimed
@@ -194,7 +196,10 @@ class Registry:
     def _bearer(self) -> None:
         """A token of the server that the challenge names; nobody else sees user name and password."""
         realm = self._challenge.get("realm", "")
-        parts = urlsplit(realm)
+        try:
+            parts = urlsplit(realm)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme not in (("http", "https") if self._plain else ("https",)) or not parts.hostname:
             raise ImageError(f"{self._url} names a token server that can't be asked: {realm!r}")
         query = {
@@ -209,7 +214,7 @@ class Registry:
                 raise ImageError(f"the token server {realm} answers {reply.status}: {what}")
             try:
                 answer: dict[str, Any] = json.loads(reply.read(DOCUMENT)) if reply.status == 200 else {}
-                token = answer.get("token") or answer["access_token"]
+                (token,) = re.findall("^[!-~]+$", answer.get("token") or answer["access_token"])
                 seconds = float(answer.get("expires_in") or 60)
             except (AttributeError, KeyError, TypeError, ValueError, OSError, http.client.HTTPException):
                 raise ImageError(f"the token server {realm} answers {reply.status} without a token") from None

@@ -36,10 +36,19 @@ SPEC: dict[str, Any] = {
 TOGETHER = [("registry_username", "registry_password"), ("aws_access_key", "aws_secret_key")]
 
 
+MOST = 7 * 86400  # seconds
+
+
 def registry(reference: Reference, options: Mapping[str, Any]) -> Registry:
     """The registry of an image, as the options say."""
+    for name in (name for name in options if name.endswith("timeout")):
+        least = 0 if name == "retry_timeout" else 0.1
+        if not least <= options[name] <= MOST:
+            raise ImageError(f"{name} must be from {least} to {MOST} seconds")
     os.environ.update({name: str(value) for name, value in options["environment"].items()})
     url = options["registry_url"] or reference.api
+    if "@" in url:
+        raise ImageError("registry_url holds a log-in: give registry_username and registry_password instead")
     if not url.startswith(("https://", "http://")):
         raise ImageError(f"registry_url {url} begins with neither https:// nor http://")
     return Registry(

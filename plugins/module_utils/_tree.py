@@ -19,13 +19,18 @@ class TreeError(Exception):
     """The directory can't be delivered as it is; the message says which entry and why."""
 
 
+def _unreadable(error: OSError) -> None:
+    """Without this, what can't be read is left out."""
+    raise TreeError(f"{error.filename} can't be read: {error.strerror}") from error
+
+
 def entries(root: str) -> list[tuple[str, str]]:
     """Return (relative path, absolute path) of every file and link below ``root``, in a fixed order.
 
     Byte code and version control data are left out. A link must stay inside the tree.
     """
     found = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted(files + links):

@@ -144,7 +144,7 @@ nodes:
   returned: when the nodes were asked
   contains:
     changed:
-      description: Whether the node lacked anything.
+      description: Whether the node was changed. That of a node on which the module failed is V(false).
       type: bool
     steps:
       description: What was done, of V(import), V(tag), V(label) and V(release).
@@ -197,6 +197,9 @@ SPEC = {
 
 def nodes(options: dict[str, Any]) -> list[Node]:
     docker, names = None, options["nodes"] or []
+    for name in ("cluster", "nodes"):
+        if options[name] in ("", []):
+            raise ImageError(f"{name} is empty: leave it out where the task runs on the node")
     if options["cluster"] or names:
         host = options["docker_host"] or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         docker = Docker(host, options["node_timeout"])
@@ -242,7 +245,8 @@ def main() -> None:
         image, rows = delivery.run(module.check_mode), delivery.rows
     except ImageError as error:
         told = {"nodes": delivery.rows} if delivery and delivery.rows else {}
-        module.fail_json(msg=str(error), **told, **error.result)
+        changed = any(row["changed"] for row in told.get("nodes", {}).values())
+        module.fail_json(msg=str(error), changed=changed, **told, **error.result)
     before = "".join(f"{name}: {'lacks it' if row['changed'] else 'has it'}\n" for name, row in rows.items())
     module.exit_json(
         changed=any(row["changed"] for row in rows.values()),

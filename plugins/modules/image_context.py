@@ -23,12 +23,12 @@ options:
     type: str
     required: true
   requirements:
-    description: Python requirements (PEP 508), which are locked together with O(lock).
+    description: Python requirements (PEP 508), which are locked together with what O(base) has, and with O(lock).
     type: list
     elements: str
     default: []
   lock:
-    description: File with the lock of the Airflow release.
+    description: File with the lock of the Airflow release, by which comes what O(base) lacks of it.
     type: path
     required: true
   uv_lock:

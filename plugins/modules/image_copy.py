@@ -103,15 +103,22 @@ def main() -> None:
         reference = parse(options["image"])
         if options["to"] == "registry" and reference.digest:
             raise ImageError(f"{reference}: an image is pushed by its tag")
+        registry = _registry_options.registry(reference, options)
         host = options["docker_host"] or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         engine = Docker(host, options["engine_timeout"])
         login = (options["registry_username"], options["registry_password"])
         if options["to"] == "registry":
-            there, copy = has(_registry_options.registry(reference, options), reference.tag), engine.push
+            there, copy = has(registry, reference.tag), engine.push
         else:
             there, copy = engine.has(str(reference)), engine.pull
         if not there and not module.check_mode:
-            copy(reference, login)
+            try:
+                copy(reference, login)
+            except ImageError:
+                # Others may have pushed the tag meanwhile, and have it kept from being moved.
+                if options["to"] == "engine" or not has(registry, reference.tag):
+                    raise
+                there = True
     except ImageError as error:
         module.fail_json(msg=str(error), **error.result)
     module.exit_json(changed=not there, image=str(reference))

@@ -15,6 +15,7 @@ import tarfile
 import threading
 import time
 import urllib.request
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -234,10 +235,14 @@ class Engine(Process):
         self._environment = {
             **os.environ, "PATH": f"{engine}/sbin:{engine}/bin:{os.environ['PATH']}", "DOCKER_CONFIG": str(self.config),
         }  # fmt: skip
+        # Nobody is at it. But an engine that is told to have none removes docker0, which is another engine's.
+        self.bridge = f"tests-{uuid.uuid4().hex[:8]}"
+        for words in ("link add {} type bridge", "address add 192.0.2.1/24 dev {}"):
+            subprocess.run(["ip", *words.format(self.bridge).split()], check=True)
         super().__init__([
             "env", f"PATH={self._environment['PATH']}", str(engine / "sbin" / "dockerd"), "--host", self.host,
             "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid",
-            "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+            "--bridge", self.bridge, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
         ], directory / "log")  # fmt: skip
         deadline = time.monotonic() + 30
         while subprocess.run(self._docker("info"), capture_output=True, check=False, env=self._environment).returncode:
@@ -290,3 +295,4 @@ class Engine(Process):
         if names := self.docker("ps", "-aq").split():
             self.docker("rm", "-fv", *names)
         super().stop()
+        subprocess.run(["ip", "link", "delete", self.bridge], check=True)

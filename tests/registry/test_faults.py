@@ -29,6 +29,7 @@ def made(push: Pusher, layers: list[Layer]) -> Made:
 
 def refused(node: Containerd, result: dict[str, Any]) -> str:
     assert result.get("failed"), result
+    assert not any(row["changed"] for row in result.get("nodes", {}).values())
     assert not node.images()
     return str(result["msg"])
 
@@ -322,6 +323,13 @@ def test_a_tag_that_moves_while_it_is_read(
     assert deliver(registry_url=spoiled.url)["changed"]
 
 
+def test_a_tag_that_is_removed_while_it_is_read(
+    deliver: Deliver, node: Containerd, spoiled: FaultProxy, made: Made
+) -> None:
+    spoiled.spoil("HEAD", MANIFESTS, answer(404))
+    assert f"moved while it was read, from {made.target} to nothing" in refused(node, deliver(registry_url=spoiled.url))
+
+
 # -- nodes -------------------------------------------------------------------------------------------------------------
 
 
@@ -383,13 +391,18 @@ def second(containerd: Containerd, work: Path) -> Iterator[Containerd]:
 
 
 def test_two_nodes_share_what_is_read(
-    node: Containerd, second: Containerd, registry: DockerRegistry, push: Pusher, made: Made, repository: str
+    node: Containerd, second: Containerd, registry: DockerRegistry, push: Pusher, made: Made, repository: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    given: list[int] = []  # what goes into the programs on the nodes, whatever the module says that it sent
+    write = Local.write
+    monkeypatch.setattr(Local, "write", lambda self, data: (given.append(len(data)), write(self, data))[1])
     before = registry.lines()
     both = delivery(registry, repository, [start(node, "a"), start(second, "b")])
     both.run(False)
     assert registry.written(before) <= 1.05 * made.size()
     assert [row["bytes"] for row in both.rows.values()] == [made.size()] * 2
+    assert made.size() * 2 < sum(given) <= made.size() * 2 * 1.05
     # One has it, the other only a part.
     push.image("1.0", [Layer("base", noise(3)), Layer("top", b"2")])
     second.empty()
@@ -419,6 +432,7 @@ def test_a_node_that_goes_does_not_keep_the_other_waiting(
     both = delivery(spoiled, repository, [start(node, "a"), start(second, "b")])
     with pytest.raises(ImageError, match=r"^node b: "):
         both.run(False)
+    assert {name: row["changed"] for name, row in both.rows.items()} == {"a": True, "b": False}
     assert node.unpacked(f"registry.example.org/{repository}:1.0")
 
 

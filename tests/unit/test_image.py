@@ -8,11 +8,13 @@ import io
 import json
 import tarfile
 import threading
+import time
 from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils import _containerd, _image
 from ansible_collections.windward.airflow.plugins.module_utils._image import Image, Plan, Record, Seen
+from ansible_collections.windward.airflow.plugins.module_utils._pipes import Local
 from ansible_collections.windward.airflow.plugins.module_utils._registry import INDEXES, MANIFESTS, Blob, ImageError
 
 
@@ -34,6 +36,7 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         ("apache/airflow:3.3.2", "docker.io/apache/airflow:3.3.2", "https://registry-1.docker.io"),
         ("redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
         ("docker.io/redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
+        ("index.docker.io/a/b:1", "docker.io/a/b:1", "https://registry-1.docker.io"),
         (f"ghcr.io/a/b@{sha('x')}", f"ghcr.io/a/b@{sha('x')}", "https://ghcr.io"),
     ],
 )
@@ -63,6 +66,10 @@ def test_no_names(name: str) -> None:
         ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
         ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
         ("123456789012.dkr-ecr.us-east-1.on.aws", "us-east-1"),
+        ("123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1"),
+        ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+        ("123456789012.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk", "eu-isoe-west-1"),
+        ("123456789012.dkr.ecr.eu-central-1.example.org", ""),
         ("registry.example.org", ""),
     ],
 )
@@ -97,6 +104,13 @@ INDEX = {"manifests": [
 )
 def test_the_manifest_of_a_platform(wanted: str, found: str) -> None:
     assert _image.choose(INDEX, _image.normal(wanted), "x").digest == sha(found)
+
+
+@pytest.mark.parametrize(("machine", "platform"), [
+    ("x86_64", "linux/amd64"), ("aarch64", "linux/arm64"), ("arm64", "linux/arm64"),  # macOS says arm64
+])  # fmt: skip
+def test_the_platform_of_a_machine(machine: str, platform: str) -> None:
+    assert _image.MACHINES[machine] == platform
 
 
 def test_no_manifest_of_a_platform() -> None:
@@ -337,3 +351,14 @@ def test_labels_before_tags_before_releases() -> None:
     assert commands[0][7:] == [OWN, "io.cri-containerd.pinned=pinned"]
     assert commands[1][-2:] == [OWN, TAG]
     assert commands[2][7:] == [OLD, "io.cri-containerd.pinned="]
+
+
+def test_a_program_that_takes_nothing_and_does_not_end() -> None:
+    """Its input is closed, and it stays: it has as long as after the last byte."""
+    stream = _containerd.Stream("a", Local(["sh", "-c", "exec <&-; sleep 30"], 1))
+    began = time.monotonic()
+    while stream.alive:
+        stream.put(bytes(1 << 20))
+    stream.finish(image())
+    assert "neither takes nor says anything" in stream.result()
+    assert time.monotonic() - began < 10

@@ -40,7 +40,8 @@ def test_all_of_it() -> None:
     assert [line.split()[0] for line in lines] == ["FROM", "USER", "RUN", "RUN", "COPY", "COPY", "USER"]
     assert lines[2].endswith(" sh /packages/system.sh") and lines[3].endswith(" sh /packages/install.sh")
     assert "--no-install-recommends git libpq5\nrm" in lower[1].files["packages/system.sh"]
-    assert lower[1].files["packages/requirements.in"] == "a==1\nb==2 ; python_version < '3.11'\nacme>=2\npandas\n"
+    assert lower[1].files["packages/lock.in"] == "a==1\nb==2 ; python_version < '3.11'\n"
+    assert lower[1].files["packages/requirements.in"] == "acme>=2\npandas\n"
     assert lower[1].trees == {"plugins": TREE, "pythonpath": TREE}
     assert upper[1].dockerfile == (
         f"FROM {REPOSITORY}:{lower[0]}\nUSER root\nCOPY dags /opt/airflow/dags\n"
@@ -164,11 +165,11 @@ def test_the_last_deployed_is_the_first() -> None:
 
 @pytest.mark.parametrize(("sets", "wanted", "tags"), [
     ([], "20261104000000", ["20261104000000"]),
-    (SETS, "20261104000000", ["20261104000000", "20261101000000"]),
-    (SETS, "20261101000000", ["20261101000000", "20261103000000"]),  # a second run
-    (SETS, "20261102000000", ["20261102000000", "20261101000000"]),  # one that goes back
+    (SETS, "20261104000000", ["20261104000000", "20261101000000", "20261103000000"]),  # which may be refused
+    (SETS, "20261101000000", ["20261101000000", "20261103000000", "20261102000000"]),  # a second run
+    (SETS, "20261102000000", ["20261102000000", "20261101000000", "20261103000000"]),  # one that goes back
     ([*SETS, {**replica_set(11, "x"), "spec": {"template": {"spec": {"containers": [{"image": "other:1"}]}}}}],
-     "20261104000000", ["20261104000000", "20261101000000"]),
+     "20261104000000", ["20261104000000", "20261101000000", "20261103000000"]),
 ])  # fmt: skip
 def test_what_is_deployed_stays_and_what_was_before(sets: list[Any], wanted: str, tags: list[str]) -> None:
     rules = image_lifecycle(sets, f"{REPOSITORY}:{wanted}", 30)["rules"]
@@ -176,5 +177,7 @@ def test_what_is_deployed_stays_and_what_was_before(sets: list[Any], wanted: str
     first = [rule["selection"] for rule in rules[: len(tags)]]
     assert [selection["tagPrefixList"] for selection in first] == [[tag] for tag in tags]
     assert {selection["countNumber"] for selection in first} == {9999}
+    after = [*sets, replica_set(12, wanted)]
+    assert image_lifecycle(after, f"{REPOSITORY}:{wanted}", 30)["rules"] == rules, "a second run changes nothing"
     rest = [rule["selection"].get("tagPrefixList") for rule in rules[len(tags) :]]
     assert rest == [["2"], ["packages-"], None]

@@ -83,7 +83,7 @@ def test_what_is_told_of_a_part_that_passed(line: str, told: bool) -> None:
     assert bool(re.match(SAID, line)) == told
 
 
-@pytest.mark.parametrize("line", ["SKIPPED [2] tests/x.py:7: a reason", "SKIPPED: a reason", "    - SKIPPED [1] t.py:1: a reason"])
+@pytest.mark.parametrize("line", ["SKIPPED [2] t:7: a reason", "SKIPPED: a reason", "- SKIPPED [1] t.py:1: a reason"])
 def test_a_reason_for_skipping_is_told_without_its_place(line: str) -> None:
     assert re.sub(SKIPPED, "", line) == "a reason"
 

@@ -724,6 +724,8 @@ REFUSED = [
     loaded("image: can't be brought to the nodes: example.org/a has no tag", image="example.org/a"),
     loaded("image: can't be brought to the nodes: x.amazonaws.com is no registry of ECR", image="x.amazonaws.com/a:1"),
     loaded("image_registry_url: 'example.org' - must begin with", image_registry_url="example.org"),
+    loaded("image_registry_url: holds a log-in: give", image_registry_url="https://reader:pw-x@example.org"),
+    loaded("image_registry_url: holds a log-in: give", image_registry_url="reader:pw-x@example.org"),
     loaded("image_registry_password: is empty, and airflow_image_registry_username", image_registry_username="reader"),
     loaded("image_registry_username: is empty, and airflow_image_registry_password", image_registry_password="x"),
     loaded("image_aws_profile: 'a' - is for ECR, and example.org is another registry", image_aws_profile="a"),
@@ -1350,11 +1352,14 @@ def test_accepted_in_a_cluster(variables: dict[str, Any]) -> None:
     assert [str(finding) for finding in declared(variables, CLUSTER)] == []
 
 
-def test_authorities_are_for_the_build_of_an_image(tmp_path: Path) -> None:
+def test_authorities_are_for_the_build_of_an_image_and_its_registry(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     bundle = {**POD_EACH, "airflow_ca_bundle": str(tmp_path / "ca.pem")}
     assert [finding.rule for finding in declared(bundle, CLUSTER)] == ["cluster_ca"]
     assert declared({**bundle, "airflow_image_repository": "example.org/airflow"}, CLUSTER) == []
+    brought = {**bundle, **kind(), "airflow_image": "example.org/a:1"}
+    assert declared(brought, CLUSTER) == []
+    assert [finding.rule for finding in declared({**brought, "airflow_image_load": False}, CLUSTER)] == ["cluster_ca"]
 
 
 def test_accepted_with_a_pooler() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tarfile
@@ -91,3 +92,22 @@ def test_an_archive_that_leaves_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(_tree.TreeError, match="outside"):
         _tree.unpack(str(archive), str(target), 0)
     assert list(target.iterdir()) == [] and not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(("name", "says"), [("none", "No such file"), ("dag.py", "Not a directory")])
+def test_what_is_no_directory_is_no_empty_one(tree: Path, name: str, says: str) -> None:
+    with pytest.raises(_tree.TreeError, match=rf"{name} can't be read: {says}"):
+        _tree.digest(str(tree / name))
+
+
+def test_a_directory_that_cannot_be_read_is_not_left_out(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("package"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(_tree.TreeError, match="package can't be read: Permission denied"):
+        _tree.digest(str(tree))

@@ -188,10 +188,16 @@ def chart(host: Host) -> Iterator[Finding]:
         yield host.refuse("airflow_chart_digest", "must be sha256: and 64 hexadecimal digits, as sha256sum prints them")
 
 
+def asks_registry(host: Host) -> bool:
+    """Whether the controller asks the image's registry: to build it, or to bring it to the nodes."""
+    loaded = host["airflow_image"] and host["airflow_kind_cluster"] and host["airflow_image_load"]
+    return bool(host["airflow_image_repository"] or loaded)
+
+
 @each_host
 def cluster_ca(host: Host) -> Iterator[Finding]:
     """Files of a host are not in a pod."""
-    read = {"airflow_ca_bundle"} if host["airflow_image_repository"] else set()  # by the build
+    read = {"airflow_ca_bundle"} if asks_registry(host) else set()
     for variable in ("airflow_database_ca_path", "airflow_ca_bundle"):
         if here(host) and host[variable] and variable not in read:
             yield host.refuse(variable, "is not brought into pods yet: use an image that trusts it")

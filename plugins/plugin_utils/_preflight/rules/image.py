@@ -13,7 +13,7 @@ from ....module_utils._registry import ImageError
 from ..deployment import Finding, Host
 from ..registry import each_host
 from ..versions import requirement
-from .cluster import SECRET, here
+from .cluster import SECRET, asks_registry, here
 
 IMAGE = r"[a-z0-9][\w.:/-]*\w(@sha256:[0-9a-f]{64})?"
 # What an image has in it, and nobody adds to a running pod.
@@ -45,8 +45,7 @@ def cluster_images(host: Host) -> Iterator[Finding]:
 def image_registry(host: Host) -> Iterator[Finding]:
     """An image that is pushed, or brought to nodes, has a registry, a tag or a digest, and a log-in that is whole."""
     built, name = host["airflow_image_repository"], host["airflow_image"]
-    loaded = name and host["airflow_kind_cluster"] and host["airflow_image_load"]
-    if not here(host) or not (built or loaded):
+    if not here(host) or not asks_registry(host):
         return
     try:
         reference = parse(f"{built}:tag" if built else re.sub(r":[^:/@]+@", "@", name))
@@ -55,7 +54,10 @@ def image_registry(host: Host) -> Iterator[Finding]:
             yield host.refuse("airflow_image", f"can't be brought to the nodes: {error}", None)
         return
     url = host["airflow_image_registry_url"]
-    if url and not re.match(r"https?://[\w.\[-]", url):
+    if "@" in url:
+        problem = "holds a log-in: give airflow_image_registry_username and airflow_image_registry_password instead"
+        yield host.refuse("airflow_image_registry_url", problem, None)
+    elif url and not re.match(r"https?://[\w.\[-]", url):
         yield host.refuse("airflow_image_registry_url", "must begin with https:// or http:// and name a host")
     pair = ("airflow_image_registry_username", "airflow_image_registry_password")
     for given, missing in (pair, reversed(pair)):
