@@ -53,13 +53,16 @@ class Proxy:
         finally:
             connection.close()
 
-    def announce(self, path: str, header: str, value: str) -> int:
-        """The answer's status to a body that a header announces. It is not sent: who is refused can't send it all."""
+    def begin(self, path: str, header: str, value: str, sent: bytes = b"") -> int:
+        """The answer's status to a body that a header announces and that never ends.
+
+        Nothing is sent after what the proxy decides by: it would meet a closed connection.
+        """
         connection = http.client.HTTPSConnection(self.address, self.port, context=self.context, timeout=30)
         try:
             connection.putrequest("POST", path)
             connection.putheader(header, value)
-            connection.endheaders()
+            connection.endheaders(sent)
             return connection.getresponse().status
         finally:
             connection.close()
@@ -124,8 +127,8 @@ def believes_no_client(proxy: Proxy, api_servers: list[str]) -> None:
 
 
 def limits_requests(proxy: Proxy, api_servers: list[str]) -> None:
-    assert proxy.announce("/auth/token", "Transfer-Encoding", "chunked") == 411
-    assert proxy.announce("/api/v2/variables", "Content-Length", str(65 * 1024 * 1024)) == 413
+    assert proxy.begin("/auth/token", "Transfer-Encoding", "chunked", b"2\r\n{}\r\n") == 411
+    assert proxy.begin("/api/v2/variables", "Content-Length", str(65 * 1024 * 1024)) == 413
     # In HTTP/2 no header needs to announce a body; Python speaks HTTP/1 only.
     mark = uuid4().hex
     said = proxy.deployment.shell(
