@@ -117,6 +117,8 @@ def everywhere(deployment: dict[str, Any]) -> Settings:
         # A task outlives five minutes without an api-server, as long as the scheduler waits (docs/many-machines.md).
         "workers": {"execution_api_retries": 60, "execution_api_retry_wait_max": 10, "max_failed_heartbeats": 20},
         "operators": {"default_queue": deployment["queues"][0]},
+        # A scheduler misses dead tasks only among its own: those of one that was killed are its own after this look.
+        "scheduler": {"orphaned_tasks_check_interval": 60},
         "usage_data_collection": {"enabled": False},
     }
     if deployment["executor"] == "CeleryExecutor":

@@ -43,6 +43,7 @@ STOCK: dict[str, Any] = {
     "airflow_config": {
         "workers": {"execution_api_retries": 5, "execution_api_retry_wait_max": 90, "max_failed_heartbeats": 3},
         "celery": {"task_publish_max_retries": 3, "extra_celery_config": "{}"},
+        "scheduler": {"orphaned_tasks_check_interval": 300},
         "logging": {"min_length_masked_secret": 5},
         "database": {"sql_alchemy_pool_size": 5, "sql_alchemy_max_overflow": 10},
     },
