@@ -364,8 +364,8 @@ def test_a_new_queue_restarts_nothing_but_what_consumes_it() -> None:
     assert former["units"] == plan_["units"]
 
 
-@pytest.mark.parametrize(("config", "seconds"), [({}, "60"), ({"scheduler": {"orphaned_tasks_check_interval": 9}}, "9")])
-def test_tasks_of_a_dead_scheduler_are_taken_over_soon(config: dict[str, Any], seconds: str) -> None:
+@pytest.mark.parametrize(("config", "told"), [({}, "60"), ({"scheduler": {"orphaned_tasks_check_interval": 9}}, "9")])
+def test_tasks_of_a_dead_scheduler_are_taken_over_soon(config: dict[str, Any], told: str) -> None:
     cfg = configparser.ConfigParser(interpolation=None)
     cfg.read_string(_components.render_cfg(_components.settings(deployment(config=config))))
-    assert cfg["scheduler"]["orphaned_tasks_check_interval"] == seconds
+    assert cfg["scheduler"]["orphaned_tasks_check_interval"] == told
