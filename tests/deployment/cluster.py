@@ -33,8 +33,8 @@ class Cluster(Deployment):
         groups = yaml.safe_load((self.inventory / "hosts.yml").read_text())["airflow"]["children"]
         self.kind = groups["airflow_cluster"]["hosts"]["localhost"]["airflow_kind_cluster"]
         variables = self.inventory / "group_vars" / "airflow.yml"
-        declared = yaml.safe_load(variables.read_text().replace("!unsafe ", "")) if variables.exists() else {}
-        self.name, self.executor = declared.get("airflow_name", ""), declared.get("airflow_executor", "")
+        self.declared = yaml.safe_load(variables.read_text().replace("!unsafe ", "")) if variables.exists() else {}
+        self.name, self.executor = (self.declared.get(f"airflow_{name}", "") for name in ("name", "executor"))
         kept = str(kubeconfig(state_dir(os.environ), self.kind["name"]))
         self.kubeconfig, self.environment = kept, {**os.environ, "KUBECONFIG": kept}
 

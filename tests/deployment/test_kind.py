@@ -143,6 +143,9 @@ def test_what_a_running_pod_has(cluster: Cluster, component: str) -> None:
     assert own.strip() == "{{ not_helms }}"
     configuration = cluster.inside(name, component, "cat", "/opt/airflow/airflow.cfg")
     assert not [one for one, secret in secrets.items() if secret and secret in configuration]
+    told = CLUSTER.declared.get("airflow_config", {})
+    wanted = [f"{option} = {value}" for options in told.values() for option, value in options.items()]
+    assert not [one for one in wanted if one.replace("%", "%%") not in configuration]
     runs_dags = COMPONENTS[component]["runs_dags"]
     assert ("current" in cluster.inside(name, component, "ls", "/opt/airflow/dags", check=False)) is runs_dags
     for directory in ["/opt/airflow/windward/windward_airflow", *(["/opt/airflow/dags"] if runs_dags else [])]:
