@@ -117,6 +117,12 @@ def kept() -> dict[str, str]:
     return {}
 
 
+def test_an_image_for_nothing_is_not_built(image: Image) -> None:
+    run = image.play("playbooks/image.yml")
+    assert run.code and "nothing was deployed there" in "\n".join(run.failures), run.failures
+    assert run.changed == [] and image.name not in image.run("kubectl", "get", "namespaces", "-oname")
+
+
 def test_a_whole_run_and_a_second_one(image: Image, kept: dict[str, str]) -> None:
     run = deploy(image)
     print(f"from source to a proved deployment: {run.seconds:.0f} s")
