@@ -989,6 +989,11 @@ REFUSED = [
         "airflow_environment.PYTHONPATH: is set by the collection; use airflow_pythonpath",
         environment("PYTHONPATH"),
     ),
+    row(
+        "environment",
+        "airflow_environment.AIRFLOW_IS_K8S_EXECUTOR_POD: is set by the collection; leave it out",
+        environment("AIRFLOW_IS_K8S_EXECUTOR_POD", "1"),
+    ),
     row("environment", "airflow_environment.DEBUG: must be a string: quote it", environment("DEBUG", True)),
     row("environment", "airflow_environment.X: has a control character", environment("X", "\x00")),
     # What users bring.
