@@ -40,6 +40,7 @@ CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]
 LOGS = "/opt/airflow/logs"
 LIBRARY = "/opt/airflow/windward"  # what the collection puts on PYTHONPATH, from a ConfigMap
 CANARY = "/opt/airflow/canary"
+LOCAL_SETTINGS = "airflow_local_settings.py"  # as the chart names it in its ConfigMap
 
 # What is ours, is not built yet, or is a step before the release.
 OFF = ("postgresql", "redis", "pgbouncer", "statsd", "flower", "cleanup")
@@ -93,6 +94,9 @@ class Release:
     def secret(self, component: str) -> str:
         return f"{self.name}-{component}-environment"
 
+    def account(self, component: str) -> str:
+        return f"{self.name}-{component}"
+
     @property
     def secrets(self) -> dict[str, dict[str, str]]:
         return {self.secret(component): variables for component, variables in self.granted.items()}
@@ -121,6 +125,7 @@ class Release:
             "imagePullSecrets": [{"name": name} for name in self.deployment["pull_secrets"]],
             "executor": self.executor,
             "config": self.config,
+            "airflowLocalSettings": escaped(self.local_settings),
             # The same values with another chart are another release.
             "airflowConfigAnnotations": {"windward.airflow/chart": self.deployment["chart"]},
             "securityContexts": {"pod": POD, "containers": CONTAINER},
@@ -145,6 +150,10 @@ class Release:
             "retentionDays": self.deployment["log_retention_days"],
             "resources": self.deployment["resources"]["log-groomer"],
         }
+        if self.local_settings:
+            # First on PYTHONPATH, too: a module of that name in the image would take its place.
+            own = {"name": "config", "mountPath": f"{LIBRARY}/{LOCAL_SETTINGS}", "subPath": LOCAL_SETTINGS}
+            whole["scheduler"]["extraVolumeMounts"].append({**own, "readOnly": True})
         whole["apiServer"]["apiServerConfig"] = escaped(self.deployment["webserver_config"])
         whole["apiServer"]["service"] = self.service()
         return whole
@@ -163,6 +172,24 @@ class Release:
             section: {name: chart_text(value) for name, value in options.items()}
             for section, options in declared(computed, self.deployment["config"]).items()
         }
+
+    @property
+    def local_settings(self) -> str:
+        """The hook by which the scheduler refuses pods of tasks, and the names of what it keeps from them."""
+        if self.executor != "KubernetesExecutor":
+            return ""
+        others = [self.secret(component) for component in (*SECTIONS, "migrate")]
+        read = [self.deployment["store"], *self.deployment["referred"], *self.deployment["pull_secrets"]]
+        shared = {claim_name(self.deployment, volume) for volume in ("logs", "dags")}
+        ours = {
+            "name": self.name,
+            "components": sorted(SECTIONS),
+            "account": self.account("worker"),
+            "token": bool(self.deployment["task_pods_namespace"]),
+            "kept": sorted({*others, *read, *self.deployment["claims"]} - shared),
+            "read_only": claim_name(self.deployment, "dags"),
+        }
+        return f"{self.deployment['local_settings']}\nOURS = {ours!r}\n"
 
     def service(self) -> dict[str, Any]:
         port = {"name": "api-server", "port": 8080}
@@ -257,7 +284,7 @@ class Release:
             "extraVolumeMounts": mounts,
             "serviceAccount": {
                 "create": True,
-                "name": f"{self.name}-{component}",
+                "name": self.account(component),
                 "automountServiceAccountToken": component in asks,
             },
             "podAnnotations": {

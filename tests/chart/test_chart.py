@@ -223,6 +223,44 @@ def test_logs_and_dags_are_on_the_claims(executor: str) -> None:
         assert any(mount["mountPath"] == cv.LOGS for mount in containers(pod)[0]["volumeMounts"])
 
 
+def test_the_scheduler_refuses_pods_of_tasks_by_the_hook() -> None:
+    """First on its PYTHONPATH, before what an image may have. The chart's own pod of a task is made."""
+    objects = rendered("KubernetesExecutor")
+    ((config, text),) = (
+        (one["metadata"]["name"], one["data"][cv.LOCAL_SETTINGS])
+        for one in objects if cv.LOCAL_SETTINGS in one.get("data", {})
+    )  # fmt: skip
+    assert text.strip() == release().local_settings.strip()
+    found = dict(pods(objects))
+    scheduler = found["Deployment airflow-scheduler"]["spec"]
+    assert {"name": "config", "configMap": {"name": config}} in scheduler["volumes"]
+    (container,) = (one for one in scheduler["containers"] if one["name"] == "scheduler")
+    mounts = {one["mountPath"]: one for one in container["volumeMounts"]}
+    first = f"{cv.LIBRARY}/{cv.LOCAL_SETTINGS}"
+    for place in (first, f"/opt/airflow/config/{cv.LOCAL_SETTINGS}"):
+        expected = {"name": "config", "mountPath": place, "subPath": cv.LOCAL_SETTINGS, "readOnly": True}
+        assert mounts[place] == expected
+    assert release().granted["scheduler"]["PYTHONPATH"].split(":")[0] == cv.LIBRARY
+    settings: dict[str, Any] = {}
+    exec(compile(text, cv.LOCAL_SETTINGS, "exec"), settings)
+    settings["pod_mutation_hook"](found["task"])
+    for name, pod in found.items():
+        if name != "task":
+            with pytest.raises(ValueError, match="the pod of a task may not have the labels of a component"):
+                settings["pod_mutation_hook"]({**found["task"], "metadata": pod["metadata"]})
+
+
+def test_a_changed_hook_restarts_the_scheduler() -> None:
+    scheduler = "Deployment airflow-scheduler"
+    one, other = (dict(pods(render(differs)))[scheduler] for differs in ({}, {"referred": ["shared"]}))
+    assert one["metadata"]["annotations"] != other["metadata"]["annotations"]
+    assert one["spec"] == other["spec"]
+
+
+def test_where_no_pods_are_made_for_tasks_there_is_no_hook() -> None:
+    assert cv.LOCAL_SETTINGS not in json.dumps(rendered("CeleryExecutor"))
+
+
 def test_rendering_again_gives_the_same() -> None:
     assert render({}) == render({})
 

@@ -16,6 +16,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from ansible_collections.windward.airflow.plugins.module_utils._client import Client
 from chart_case import COMPONENTS
 from cluster import Cluster, log_in
 from deployment import ROOT, deploy
@@ -67,6 +68,46 @@ with DAG("probe", schedule=None, catchup=False, is_paused_upon_creation=False):
     look()
 '''
 
+# A task that gets what is harmless, and three that ask for what is the deployment's own.
+OVERRIDES = """
+import os
+from airflow.sdk import DAG, task
+from kubernetes.client import models as k8s
+
+def overridden(name, **spec):
+    container = k8s.V1Container(
+        name="base",
+        env=[k8s.V1EnvVar(name="OVERRIDDEN", value=name)],
+        volume_mounts=[k8s.V1VolumeMount(name="own", mount_path="/own")] if "volumes" in spec else None,
+        resources=k8s.V1ResourceRequirements(
+            requests={"cpu": "100m", "memory": "320Mi"}, limits={"memory": "3Gi"}
+        ),
+    )
+    pod = k8s.V1Pod(
+        metadata=k8s.V1ObjectMeta(labels={"team": "overrides"}),
+        spec=k8s.V1PodSpec(containers=[container], **spec),
+    )
+
+    @task(task_id=name, retries=0, executor_config={"pod_override": pod})
+    def run():
+        assert os.environ["OVERRIDDEN"] == name
+    run()
+
+def volume(**source):
+    return [k8s.V1Volume(name="own", **source)]
+
+with DAG("overrides", schedule=None, catchup=False, is_paused_upon_creation=False):
+    overridden("harmless")
+    overridden("store", volumes=volume(secret=k8s.V1SecretVolumeSource(secret_name="NAME-secrets")))
+    overridden("account", service_account_name="NAME-scheduler")
+    claim = k8s.V1PersistentVolumeClaimVolumeSource(claim_name="data-NAME-postgresql-0")
+    overridden("database", volumes=volume(persistent_volume_claim=claim))
+"""
+REFUSED = {
+    "store": f"may not have {CLUSTER.name}-secrets",
+    "account": f"may not have the service account {CLUSTER.name}-scheduler",
+    "database": f"may not have data-{CLUSTER.name}-postgresql-0",
+}
 SLEEPER = """
 import time
 from airflow.sdk import DAG, task
@@ -89,9 +130,11 @@ def cluster() -> Cluster:
 
 @pytest.fixture(scope="module")
 def dags(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example's DAGs, and one that looks around."""
+    """The example's DAGs, one that looks around, and one that asks for more where tasks have pods."""
     directory = Path(shutil.copytree(ROOT / "dags", tmp_path_factory.mktemp("own") / "dags"))
     write(directory, "one")
+    if not CELERY:
+        (directory / "overrides.py").write_text(OVERRIDES.replace("NAME", CLUSTER.name))
     return directory
 
 
@@ -191,18 +234,24 @@ def test_a_person_logs_in(cluster: Cluster) -> None:
     assert int(query(cluster, "SELECT count(*) FROM session")) > before
 
 
+def finish(cluster: Cluster, api: Client, dag: str) -> str:
+    """Run a DAG until it has ended and its pods are gone; where the API has that run."""
+    run = api.request("POST", f"/api/v2/dags/{dag}/dagRuns", body={"logical_date": None})
+    path = f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run['dag_run_id'])}"
+    deadline = time.monotonic() + 400
+    while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(2)
+    while tasks_pods(cluster) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert not tasks_pods(cluster)
+    return path
+
+
 def probe(cluster: Cluster, version: str) -> str:
     """Run the DAG that looks around; its log, read when its pod is gone, and the release that it ran with."""
     with cluster.api() as api:
-        run = api.request("POST", "/api/v2/dags/probe/dagRuns", body={"logical_date": None})
-        path = f"/api/v2/dags/probe/dagRuns/{urllib.parse.quote(run['dag_run_id'])}"
-        deadline = time.monotonic() + 400
-        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline:
-            time.sleep(2)
-        while tasks_pods(cluster) and time.monotonic() < deadline:
-            time.sleep(1)
+        path = finish(cluster, api, "probe")
         ended, log = api.get(path), str(api.get(f"{path}/taskInstances/look/logs/1"))
-    assert not tasks_pods(cluster)
     assert ended["state"] == "success" and f"probe {version}: the task looked around" in log, log
     return str(ended["bundle_version"])
 
@@ -223,6 +272,19 @@ def test_a_task_has_no_rights_and_its_log_outlives_its_pod_and_a_former_release_
     assert probe(cluster, "one") == first
     assert f"{cluster.name}-dags" not in {one["metadata"]["name"] for one in cluster.get("pods")}
     assert deploy(cluster, "--tags", "dags", airflow_dags_release=first).changed == []
+
+
+@pytest.mark.skipif(CELERY, reason="tasks have pods with the KubernetesExecutor alone")
+def test_an_author_of_dags_gets_nothing_of_the_deployments_by_a_pod_override(cluster: Cluster, dags: Path) -> None:
+    """What is refused fails its task, and there never was a pod: each would have left events, as the harmless one."""
+    with cluster.api() as api:
+        path = finish(cluster, api, "overrides")
+        states = {name: api.get(f"{path}/taskInstances/{name}")["state"] for name in ("harmless", *REFUSED)}
+    assert states == {"harmless": "success", **dict.fromkeys(REFUSED, "failed")}
+    told = cluster.kubectl("logs", f"deployment/{cluster.name}-scheduler", "-c", "scheduler", "--tail=-1")
+    assert [reason for reason in REFUSED.values() if reason not in told] == []
+    pods = {one["involvedObject"]["name"] for one in cluster.get("events") if one["involvedObject"]["kind"] == "Pod"}
+    assert {name.split("-")[1] for name in pods if name.startswith("overrides-")} == {"harmless"}
 
 
 def test_broken_dags_are_refused_and_the_old_ones_stay(cluster: Cluster, dags: Path) -> None:

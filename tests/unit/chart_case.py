@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.windward.airflow.plugins.module_utils._chart_values import Release
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.contract import Contract
 
 COMPONENTS = Contract.load().components
+LOCAL_SETTINGS = Path(__file__).parents[2] / "roles/kubernetes/files/airflow_local_settings.py"
 EXECUTORS = ("KubernetesExecutor", "CeleryExecutor")
 # Each can be told from every other text, so that a test sees where it is.
 SECRETS = {
@@ -42,6 +44,8 @@ DEPLOYMENT: dict[str, Any] = {
     "image": "apache/airflow:3.3.2",
     "chart": "1.22.0 sha256:0f",
     "pull_secrets": [],
+    "referred": [],
+    "claims": ["airflow-logs", "airflow-dags", "data-airflow-postgresql-0", "data-airflow-redis-0"],
     "task_pods_namespace": "",
     "config": {},
     "environment": {},
@@ -74,6 +78,7 @@ DEPLOYMENT: dict[str, Any] = {
     "redis_image": "redis:8",
     "redis_port": 6379,
     "migrate": "print('migrated')",
+    "local_settings": LOCAL_SETTINGS.read_text(encoding="utf-8"),
     "accounts": [{"username": "admin", "email": "admin@example.com", "role": "Admin"}],
 }
 

@@ -989,6 +989,11 @@ REFUSED = [
         "airflow_environment.PYTHONPATH: is set by the collection; use airflow_pythonpath",
         environment("PYTHONPATH"),
     ),
+    row(
+        "environment",
+        "airflow_environment.AIRFLOW_IS_K8S_EXECUTOR_POD: is set by the collection; leave it out",
+        environment("AIRFLOW_IS_K8S_EXECUTOR_POD", "1"),
+    ),
     row("environment", "airflow_environment.DEBUG: must be a string: quote it", environment("DEBUG", True)),
     row("environment", "airflow_environment.X: has a control character", environment("X", "\x00")),
     # What users bring.
@@ -1448,6 +1453,19 @@ def test_directories_are_apart(tmp_path: Path) -> None:
     assert [f"{f.variable} {f.rule}" for f in same] == ["airflow_pythonpath nested"]
 
 
+@pytest.mark.parametrize("variable", ["airflow_pythonpath", "airflow_plugins"])
+@pytest.mark.parametrize("module", ["airflow_local_settings.py", "airflow_local_settings/__init__.py"])
+def test_policies_that_would_be_the_collections(tmp_path: Path, variable: str, module: str) -> None:
+    built = {**POD_EACH, "airflow_image_repository": "registry.example.org/airflow", variable: str(tmp_path)}
+    before = {str(finding) for finding in declared(built, CLUSTER)}
+    (tmp_path / module).parent.mkdir(exist_ok=True)
+    (tmp_path / module).touch()
+    (line,) = {str(finding) for finding in declared(built, CLUSTER)} - before
+    assert line.startswith(f"{variable}: '") and "entry point airflow.policy" in line
+    elsewhere = {**built, "airflow_executor": "CeleryExecutor"}
+    assert not [one for one in declared(elsewhere, CLUSTER) if one.rule == "local_settings"]
+
+
 def test_dags_warnings(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     lines = declared({"airflow_dags": str(tmp_path)})
@@ -1458,6 +1476,7 @@ def test_every_rule_has_a_row() -> None:
     """A rule that no row makes speak is not tested. Those about files have tests of their own above."""
     here = {case[0] for case in REFUSED + WARNED} | {
         "local_path",
+        "local_settings",
         "nested",
         "dags",
         "webserver_config",

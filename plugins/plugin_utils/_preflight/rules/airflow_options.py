@@ -43,6 +43,7 @@ OWNED_ENVIRONMENT = {
     "AIRFLOW_CONFIG": "airflow_config_dir",
     "AIRFLOW_HOST_ADDRESS": "airflow_address",
     "AIRFLOW_CANARY_QUEUES": "",
+    "AIRFLOW_IS_K8S_EXECUTOR_POD": "",  # Airflow's own: by it the hook for pods of tasks knows where it runs
     "PYTHONPATH": "airflow_pythonpath",
     "PATH": "",
     "HOME": "",

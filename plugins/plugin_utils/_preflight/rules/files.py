@@ -93,6 +93,17 @@ def webserver_config(host: Host) -> Iterator[Finding]:
 
 
 @each_host
+def local_settings(host: Host) -> Iterator[Finding]:
+    """Where pods are made for tasks, Airflow's module of policies is the collection's."""
+    if host["airflow_executor"] != "KubernetesExecutor":
+        return
+    for variable, value in host.items("airflow_pythonpath", "airflow_plugins"):
+        if value and any(os.path.exists(os.path.join(value, f"airflow_local_settings{end}")) for end in ("", ".py")):
+            problem = "has airflow_local_settings in it, which keeps tasks' pods from Secrets and is the collection's"
+            yield host.refuse(variable, f"{problem}: make it a package with the entry point airflow.policy")
+
+
+@each_host
 def ca_bundle(host: Host) -> Iterator[Finding]:
     """`airflow_ca_bundle` holds certificates, and no private key."""
     path = Path(host["airflow_ca_bundle"] or "/nonexistent")
