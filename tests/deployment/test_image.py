@@ -24,12 +24,14 @@ from servers import ECR_LOGIN, HTPASSWD, REGISTRY, DockerRegistry
 DAG = '''
 import time
 import cowsay, own
-from airflow.sdk import DAG, get_current_context, task
+from airflow.sdk import DAG, Variable, get_current_context, task
 
 with DAG("told", schedule=None, catchup=False, is_paused_upon_creation=False):
     @task
     def first():
-        time.sleep((get_current_context()["dag_run"].conf or {{}}).get("seconds", 0))
+        waits = (get_current_context()["dag_run"].conf or {{}}).get("waits")
+        while waits and not Variable.get("go_on", default=None):
+            time.sleep(2)
     @task
     def second():
         assert cowsay.__version__ == "6.1" and own.value == "of the source", own.value
@@ -138,7 +140,7 @@ def test_a_whole_run_and_a_second_one(image: Image, kept: dict[str, str]) -> Non
 
 def test_one_line_of_a_dag(image: Image, kept: dict[str, str]) -> None:
     """A run that is under way meanwhile goes on, with what is there then."""
-    under_way = image.start(seconds=60)
+    under_way = image.start(waits=True)
     image.write("two")
     run = image.quickly()
     sent = [
@@ -149,6 +151,8 @@ def test_one_line_of_a_dag(image: Image, kept: dict[str, str]) -> None:
     assert image.tag() != kept["tag"]
     release, log = image.told(image.start())
     assert release != kept["release"] and "told two" in log
+    with image.api() as api:
+        api.request("POST", "/api/v2/variables", body={"key": "go_on", "value": "yes"})
     old, log = image.told(under_way)
     assert old == kept["release"] and "told two" in log
     print(f"one line of a DAG, from source to proof: {run.seconds:.0f} s, {max(sent)} bytes to a node")
