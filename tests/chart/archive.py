@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, Windward contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Where the official chart's archive is: AIRFLOW_CHART, else a kept copy, else its own site, from which it is kept.
 
-    tests/chart/archive.py      prints its path; where there is none, says why on standard error and fails
+    python tests/chart/archive.py      prints its path; where there is none, says why on standard error and fails
 """
 
 from __future__ import annotations
