@@ -186,7 +186,10 @@ def test_the_stores_key_is_with_those_that_need_it(site: Site, deployed: Run) ->
     find = f"grep -rlF {KEY['password']} /etc /opt/airflow /var/lib/airflow /var/log /run 2> /dev/null | sort; true"
     environment = "/etc/airflow/environment/"
     assert site.hosts.shell(find, CONTROL).split() == [environment + "api-server", environment + "triggerer"]
-    assert site.hosts.shell(find, WORKER).split() == [environment + "worker"]
+    # A drain asks the broker that the running worker knows: what it was started with, gone when it stops.
+    running = "/run/airflow/worker.environment"
+    assert site.hosts.shell(find, WORKER).split() == [environment + "worker", running]
+    assert site.hosts.shell(f"stat -c '%a %U' {running}", WORKER).split() == ["600", "root"]
     assert site.hosts.shell(find, PROXY) == ""
 
 
