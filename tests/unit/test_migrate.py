@@ -30,7 +30,7 @@ def encrypted(key: str) -> str:
         (["connection"], [encrypted(OTHER), encrypted(KEY)], KEY, False),  # one that is broken is nobody's key
         (["connection"], [encrypted(OTHER), encrypted(OTHER)], f"{KEY},{OLD}", True),
     ],
-    ids=["new", "empty", "its own", "its former", "one readable", "none readable"],  # keys would differ between processes
+    ids=["new", "empty", "its own", "its former", "one readable", "none readable"],  # a key differs in each process
 )
 def test_a_database_of_another_key(
     monkeypatch: pytest.MonkeyPatch, tables: list[str], held: list[str], keys: str, refused: bool
