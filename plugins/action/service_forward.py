@@ -17,7 +17,8 @@ from ansible.errors import AnsibleActionFail, AnsiblePromptInterrupt, AnsiblePro
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils._pods import PodError, Pods
+from ..module_utils._kubernetes_api import KubernetesError
+from ..module_utils._pods import Pods
 from ..modules.service_forward import SPEC
 
 
@@ -27,7 +28,7 @@ class Forwarder:
     def __init__(self, pods: Pods, service: str, port: int, local_port: int, say: Callable[[str], None]) -> None:
         self.pods, self.service, self.target, self.say = pods, service, port, say
         self.connections = 0
-        self.one_at_a_time = threading.Lock()  # the Python client bends itself while it opens one
+        self.one_at_a_time = threading.Lock()  # it is one connection that is asked for the pod
         self.listener = socket.create_server(("127.0.0.1", local_port))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.listen, daemon=True).start()
@@ -47,7 +48,7 @@ class Forwarder:
             with self.one_at_a_time:
                 far = self.pods.forward(self.service, self.target)
                 self.connections += 1
-        except PodError as error:
+        except KubernetesError as error:
             self.say(str(error))
             near.close()
             return
@@ -83,7 +84,7 @@ class ActionModule(ActionBase):
         try:
             pods = Pods(kubeconfig, context, given["namespace"])
             pods.behind(given["service"], given["port"])
-        except PodError as error:
+        except KubernetesError as error:
             raise AnsibleActionFail(str(error)) from error
         if self._task.check_mode:
             return {"changed": False, "connections": 0}

@@ -12,7 +12,7 @@ description:
   - Runs modules in a container that has a shell and Python, as the user of that container.
   - Unlike P(kubernetes.core.kubectl#connection) it needs no program on the controller, and asks once for a module.
 requirements:
-  - kubernetes
+  - websocket-client
 options:
   pod:
     description: Name of the pod.
@@ -56,7 +56,8 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleFileNotFound
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ..module_utils._pods import PodError, Pods
+from ..module_utils._kubernetes_api import KubernetesError
+from ..module_utils._pods import Pods
 
 Done = tuple[int, bytes, bytes]
 
@@ -73,7 +74,7 @@ class Connection(ConnectionBase):
             try:
                 where = [self.get_option(name) for name in ("kubeconfig", "context", "namespace")]
                 self._pods = Pods(*where)
-            except PodError as error:
+            except KubernetesError as error:
                 raise AnsibleConnectionFailure(str(error)) from error
             self._connected = True
         return self
@@ -112,5 +113,5 @@ class Connection(ConnectionBase):
         fed = f"head -c {len(stdin)} | {{ {command}\n}}"
         try:
             return self._pods.execute(pod, self.get_option("container"), ["/bin/sh", "-c", fed], stdin)
-        except PodError as error:
+        except KubernetesError as error:
             raise AnsibleConnectionFailure(f"Pod {pod}: {error}") from error

@@ -53,8 +53,8 @@ options:
       - Reach Airflow through the Kubernetes cluster to which this file leads, whatever that exposes. O(api_url) is then
         Airflow's Service as the cluster's pods know it, for example V(http://airflow-api-server.airflow:8080).
       - Each connection is a port-forward in the module's own process, so that nothing has to run beside it. It needs
-        the Python package C(kubernetes), and the right to read services and pods of the namespace and to create
-        C(pods/portforward).
+        the Python packages C(websocket-client) and C(PyYAML), and the right to read services and pods of the namespace
+        and to create C(pods/portforward).
       - If not given, the environment variable E(AIRFLOW_API_KUBECONFIG) is used, and only that.
     type: path
   api_context:

@@ -22,5 +22,5 @@ options:
     type: str
     required: true
 requirements:
-  - kubernetes
+  - PyYAML
 """

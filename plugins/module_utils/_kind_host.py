@@ -30,7 +30,7 @@ except ImportError:  # the module says so
 
 from . import _kind as kd
 from ._kind import Cluster, Engine, KindError, Node
-from ._kubernetes_api import Api, ApiError
+from ._kubernetes_api import Api, KubernetesError
 from ._local_vm_host import foreign, read
 
 CONTROL_PLANE_CONF = "/kind/kubeadm.conf"
@@ -40,8 +40,6 @@ SERVICES = r"""
 curl -sSf --max-time 4 -o /dev/null --cacert /etc/kubernetes/pki/ca.crt "https://$1:443/readyz" || exit 1
 curl -sSf --max-time 4 "http://$2:9153/metrics" | grep -q coredns_build_info
 """
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-EVERYTHING = {"spec": {"resourceAttributes": {"verb": "*", "resource": "*", "group": "*"}}}
 
 
 def run(*command: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess:
@@ -250,9 +248,9 @@ class Kind:
 
     def unready(self) -> str:
         try:
-            with Api(self.kubeconfig) as api:
-                api.get("/readyz")
-                if not api.post(REVIEWS, EVERYTHING)["status"]["allowed"]:
+            with Api(str(self.kubeconfig), timeout=5, tries=1) as api:
+                api.text("/readyz")
+                if not api.may(verb="*", resource="*", group="*"):
                     return kd.unready("", False, {}, (), {})
                 nodes = {
                     one["metadata"]["name"]: any(
@@ -268,7 +266,7 @@ class Kind:
                         "/api/v1/namespaces/kube-system/services/kube-dns",
                     )
                 ]
-        except ApiError as error:
+        except KubernetesError as error:
             return kd.unready(str(error), True, {}, (), {})
         if not all(nodes.get(name) for name in self.cluster.nodes):
             return kd.unready("", True, nodes, self.cluster.nodes, {})

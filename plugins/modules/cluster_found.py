@@ -66,7 +66,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, apis, ask
+from ..module_utils._kubernetes import OPTIONS, cluster
+from ..module_utils._kubernetes_api import Api, KubernetesError, NotThere
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 # With these in the environment kubernetes.core asks another cluster than the kubeconfig's.
@@ -75,86 +76,90 @@ KEPT = "helm.sh/resource-policy"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
-def denied(api: Any, namespace: str, rights: dict[str, list[str]]) -> dict[str, list[str]]:
+def denied(api: Api, namespace: str, rights: dict[str, list[str]]) -> dict[str, list[str]]:
     """What the user may not, by resource; each verb is asked for by itself."""
     found: dict[str, list[str]] = {}
     for resource, verbs in rights.items():
         name, _dot, group = resource.partition(".")
         kind, _slash, part = name.partition("/")
         for verb in verbs:
-            about = {"namespace": namespace, "verb": verb, "resource": kind, "group": group, "subresource": part}
-            review = {"spec": {"resourceAttributes": about}}
-            if not ask(api.create_self_subject_access_review, review).status.allowed:
+            if not api.may(namespace=namespace, verb=verb, resource=kind, group=group, subresource=part):
                 found.setdefault(resource, []).append(verb)
     return found
 
 
-def phase_of(core: Any, namespace: str) -> tuple[str, str]:
+def phase_of(api: Api, namespace: str) -> tuple[str, str]:
     """The phase of a namespace, empty where there is none, and its level of Pod Security."""
     try:
-        space = ask(core.read_namespace, namespace)
+        space = api.get(f"/api/v1/namespaces/{namespace}")
     except NotThere:
         return "", ""
-    except ClusterError:
+    except KubernetesError:
         return "unknown", ""
-    return space.status.phase, (space.metadata.labels or {}).get(LEVEL, "")
+    return space["status"]["phase"], (space["metadata"].get("labels") or {}).get(LEVEL, "")
 
 
-def allowed(call: Any, *arguments: Any) -> list[Any]:
+def allowed(api: Api, path: str) -> list[dict[str, Any]]:
     """A list of the whole cluster, which a user of one namespace may not see."""
     try:
-        return list(ask(call, *arguments).items)
-    except ClusterError:
+        return api.items(path)
+    except KubernetesError:
         return []
 
 
-def refused(core: Any, namespace: str, pods: list[dict[str, Any]]) -> list[str]:
+def refused(api: Api, namespace: str, pods: list[dict[str, Any]]) -> list[str]:
     """Why pods would not be taken, by Pod Security, a quota, a range of limits, or a webhook."""
     found = set()
     for pod in pods:
         try:
-            ask(core.create_namespaced_pod, namespace, pod, dry_run="All")
-        except ClusterError as error:
+            api.post(f"/api/v1/namespaces/{namespace}/pods", pod, dryRun="All")
+        except KubernetesError as error:
             found.add(str(error))
     return sorted(found)
 
 
-def helms(kind: str, objects: list[Any], names: list[str]) -> list[str]:
+def name_of(one: dict[str, Any]) -> str:
+    return str(one["metadata"]["name"])
+
+
+def annotation(one: dict[str, Any], key: str) -> str | None:
+    return (one["metadata"].get("annotations") or {}).get(key)
+
+
+def helms(kind: str, objects: list[dict[str, Any]], names: list[str]) -> list[str]:
     """Those that are part of a release of helm's, which removes them as soon as they are in none."""
     return [
-        f"{kind} {one.metadata.name}"
+        f"{kind} {name_of(one)}"
         for one in objects
-        if one.metadata.name in names
-        and (one.metadata.labels or {}).get("app.kubernetes.io/managed-by") == "Helm"
-        and (one.metadata.annotations or {}).get(KEPT) != "keep"
+        if name_of(one) in names
+        and (one["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm"
+        and annotation(one, KEPT) != "keep"
     ]
+
+
+def takes_pods(node: dict[str, Any]) -> bool:
+    effects = {taint["effect"] for taint in node["spec"].get("taints") or ()}
+    return not node["spec"].get("unschedulable") and not effects & {"NoSchedule", "NoExecute"}
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     if given := [name for name in ELSEWHERE if os.environ.get(name)]:
         told = f"{', '.join(given)} in the environment leads kubernetes.core past the kubeconfig"
-        raise ClusterError(f"{told}: unset it, and give a kubeconfig")
-    namespace = module.params["namespace"]
-    names = ("CoreV1Api", "AppsV1Api", "StorageV1Api", "AuthorizationV1Api", "VersionApi")
-    core, apps, storage, authorization, versions = apis(module, *names)
-    version = ask(versions.get_code).git_version
-    phase, level = phase_of(core, namespace)
+        raise KubernetesError(f"{told}: unset it, and give a kubeconfig")
+    namespace, names = module.params["namespace"], module.params["names"]
+    api = cluster(module)
+    version = api.get("/version")["gitVersion"]
+    phase, level = phase_of(api, namespace)
     rights = dict(module.params["rights"])
     if not phase:
         rights["namespaces"] = ["create", "get"]
-    classes = {one.metadata.name: one for one in allowed(storage.list_storage_class)}
-    nodes = [
-        one
-        for one in allowed(core.list_node)
-        if not one.spec.unschedulable
-        and not any(taint.effect in ("NoSchedule", "NoExecute") for taint in one.spec.taints or ())
-    ]
-    forbidden = denied(authorization, namespace, rights)
+    forbidden = denied(api, namespace, rights)
+    inside = f"/api/v1/namespaces/{namespace}"
     # None of them is what makes a deployment a new one, so an answer that did not come must not be taken for none.
     listed = phase and "list" not in forbidden.get("persistentvolumeclaims", ())
-    claims = ask(core.list_namespaced_persistent_volume_claim, namespace).items if listed else []
-    quotas = allowed(core.list_namespaced_resource_quota, namespace) if phase else []
-    sets = allowed(apps.list_namespaced_stateful_set, namespace) if phase else []
+    claims = api.items(f"{inside}/persistentvolumeclaims") if listed else []
+    quotas = allowed(api, f"{inside}/resourcequotas") if phase else []
+    sets = allowed(api, f"/apis/apps/v1/namespaces/{namespace}/statefulsets") if phase else []
     asked = phase == "Active" and "pods" not in forbidden
     return {
         "version": version.removeprefix("v"),
@@ -162,26 +167,29 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "pod_security": level,
         "denied": forbidden,
         "elsewhere": {
-            name: {"namespace": phase_of(core, name)[0], "denied": denied(authorization, name, wanted)}
+            name: {"namespace": phase_of(api, name)[0], "denied": denied(api, name, wanted)}
             for name, wanted in module.params["elsewhere"].items()
         },
-        "refused": refused(core, namespace, module.params["pods"]) if asked else [],
+        "refused": refused(api, namespace, module.params["pods"]) if asked else [],
         "storage_classes": {
-            name: (one.metadata.annotations or {}).get(DEFAULT_CLASS) == "true" for name, one in classes.items()
+            name_of(one): annotation(one, DEFAULT_CLASS) == "true"
+            for one in allowed(api, "/apis/storage.k8s.io/v1/storageclasses")
         },
-        "nodes": len(nodes),
-        "claims": {one.metadata.name: one.spec.resources.requests["storage"] for one in claims},
+        "nodes": len([one for one in allowed(api, "/api/v1/nodes") if takes_pods(one)]),
+        "claims": {name_of(one): one["spec"]["resources"]["requests"]["storage"] for one in claims},
         "helms": [
             one
             for kind, objects in (("PersistentVolumeClaim", claims), ("StatefulSet", sets))
-            for one in helms(kind, objects, module.params["names"])
+            for one in helms(kind, objects, names)
         ],
         "images": {
-            one.metadata.name: one.spec.template.spec.containers[0].image
+            name_of(one): one["spec"]["template"]["spec"]["containers"][0]["image"]
             for one in sets
-            if one.metadata.name in module.params["names"]
+            if name_of(one) in names
         },
-        "quotas": {one.metadata.name: {"hard": one.status.hard or {}, "used": one.status.used or {}} for one in quotas},
+        "quotas": {
+            name_of(one): {key: (one.get("status") or {}).get(key) or {} for key in ("hard", "used")} for one in quotas
+        },
     }
 
 
@@ -198,7 +206,7 @@ def main() -> None:
     )
     try:
         found = look(module)
-    except ClusterError as error:
+    except KubernetesError as error:
         module.fail_json(msg=f"The cluster can't be looked at: {error}")
     module.exit_json(changed=False, found=found)
 

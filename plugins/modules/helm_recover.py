@@ -70,7 +70,8 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, ClusterError, apis, ask
+from ..module_utils._kubernetes import OPTIONS, cluster
+from ..module_utils._kubernetes_api import KubernetesError
 
 
 def as_failed(record: str) -> str:
@@ -86,24 +87,23 @@ def main() -> None:
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     name, namespace = module.params["name"], module.params["namespace"]
     try:
-        (api,) = apis(module, "CoreV1Api")
-        selector = f"owner=helm,name={name}"
-        found = ask(api.list_namespaced_secret, namespace, label_selector=selector).items
+        api, place = cluster(module), f"/api/v1/namespaces/{namespace}/secrets"
+        found = api.items(place, labelSelector=f"owner=helm,name={name}")
         if not found:
             module.exit_json(changed=False, revision=0, status="", failed_before=False)
-        last = max(found, key=lambda one: int(one.metadata.labels["version"]))
-        status = last.metadata.labels["status"]
+        last = max(found, key=lambda one: int(one["metadata"]["labels"]["version"]))
+        status = last["metadata"]["labels"]["status"]
         changed = status not in ("deployed", "failed")
         if changed and not module.check_mode:
-            record = as_failed(base64.b64decode(last.data["release"]).decode())
+            record = as_failed(base64.b64decode(last["data"]["release"]).decode())
             patch = {"metadata": {"labels": {"status": "failed"}}, "stringData": {"release": record}}
-            ask(api.patch_namespaced_secret, last.metadata.name, namespace, patch)
-    except ClusterError as error:
+            api.patch(f"{place}/{last['metadata']['name']}", patch)
+    except KubernetesError as error:
         module.fail_json(msg=f"The record of release {name} can't be read in namespace {namespace}: {error}")
     after = "failed" if changed else status
     module.exit_json(
         changed=changed,
-        revision=int(last.metadata.labels["version"]),
+        revision=int(last["metadata"]["labels"]["version"]),
         status=status,
         failed_before=status != "deployed",
         diff={"before": f"{status}\n", "after": f"{after}\n"},

@@ -71,12 +71,14 @@ answer:
   sample: '{"heads": []}'
 """
 
+import contextlib
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, ClusterError, NotThere, apis, ask
+from ..module_utils._kubernetes import OPTIONS, cluster, selector
+from ..module_utils._kubernetes_api import KubernetesError, NotThere
 
 # Why a container does not start, and never will by waiting.
 HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
@@ -84,36 +86,41 @@ HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidIma
 
 class Job:
     def __init__(self, module: AnsibleModule) -> None:
-        self.batch, self.core = apis(module, "BatchV1Api", "CoreV1Api")
-        self.namespace, self.definition = module.params["namespace"], module.params["definition"]
-        self.name = self.definition["metadata"]["name"]
+        self.api, self.definition = cluster(module), module.params["definition"]
+        self.name, namespace = self.definition["metadata"]["name"], module.params["namespace"]
+        self.core = f"/api/v1/namespaces/{namespace}"
+        self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
 
-    def read(self, name: str = "") -> Any:
+    def read(self, name: str = "") -> dict[str, Any] | None:
         try:
-            return ask(self.batch.read_namespaced_job, name or self.name, self.namespace)
+            return dict(self.api.get(f"{self.jobs}/{name or self.name}"))
         except NotThere:
             return None
 
     def remove(self, name: str) -> None:
         """With its pods, until it is gone."""
-        ask(self.batch.delete_namespaced_job, name, self.namespace, propagation_policy="Foreground")
+        with contextlib.suppress(NotThere):
+            self.api.delete(f"{self.jobs}/{name}", propagationPolicy="Foreground")
         while self.read(name):
             time.sleep(0.2)
 
     def make(self) -> None:
-        ask(self.batch.create_namespaced_job, self.namespace, self.definition)
+        self.api.post(self.jobs, self.definition)
 
-    def pods(self) -> list[Any]:
-        selector = f"batch.kubernetes.io/job-name={self.name}"
-        return list(ask(self.core.list_namespaced_pod, self.namespace, label_selector=selector).items)
+    def pods(self) -> list[dict[str, Any]]:
+        return self.api.items(f"{self.core}/pods", labelSelector=f"batch.kubernetes.io/job-name={self.name}")
+
+    def states(self) -> list[dict[str, Any]]:
+        """Of each container of its pods."""
+        pods = (pod.get("status") or {} for pod in self.pods())
+        return [one.get("state") or {} for status in pods for one in status.get("containerStatuses") or ()]
 
     def hopeless(self) -> str:
         """What keeps its pod from starting, if waiting does not help."""
-        for pod in self.pods():
-            for status in pod.status.container_statuses or ():
-                waiting = status.state.waiting
-                if waiting and waiting.reason in HOPELESS and waiting.message:
-                    return f"{waiting.reason}: {waiting.message}"
+        for state in self.states():
+            waiting = state.get("waiting") or {}
+            if waiting.get("reason") in HOPELESS and waiting.get("message"):
+                return f"{waiting['reason']}: {waiting['message']}"
         return ""
 
     def refused(self, uid: str) -> str:
@@ -121,39 +128,44 @@ class Job:
 
         Of this one, that is: what was said of a former one of its name is kept for an hour.
         """
-        told = ask(self.core.list_namespaced_event, self.namespace, field_selector=f"involvedObject.uid={uid}")
-        return "; ".join(sorted({one.message for one in told.items if one.reason == "FailedCreate"}))
+        told = self.api.items(f"{self.core}/events", fieldSelector=f"involvedObject.uid={uid}")
+        return "; ".join(sorted({one["message"] for one in told if one.get("reason") == "FailedCreate"}))
 
     def log(self) -> str:
-        lines = []
-        for pod in self.pods():
-            lines.append(ask(self.core.read_namespaced_pod_log, pod.metadata.name, self.namespace, tail_lines=40))
-        return "\n".join(lines)
+        names = [pod["metadata"]["name"] for pod in self.pods()]
+        return "\n".join(self.api.text(f"{self.core}/pods/{name}/log", tailLines=40) for name in names)
 
     def answer(self) -> str:
-        ends = (one.state.terminated for pod in self.pods() for one in pod.status.container_statuses or ())
-        return next((end.message for end in ends if end and not end.exit_code and end.message), "")
+        ends = (state.get("terminated") or {} for state in self.states())
+        return next((str(end["message"]) for end in ends if end.get("exitCode") == 0 and end.get("message")), "")
 
     def others(self) -> list[str]:
-        selector = ",".join(f"{key}={value}" for key, value in self.definition["metadata"].get("labels", {}).items())
-        found = ask(self.batch.list_namespaced_job, self.namespace, label_selector=selector).items if selector else []
-        return [one.metadata.name for one in found if one.metadata.name != self.name]
+        labels = self.definition["metadata"].get("labels")
+        found = self.api.items(self.jobs, labelSelector=selector(labels)) if labels else []
+        return [one["metadata"]["name"] for one in found if one["metadata"]["name"] != self.name]
 
     def run(self, timeout: int) -> None:
         deadline = time.monotonic() + timeout
         while True:
             found = self.read()
-            status = found.status if found else None
-            if status and status.succeeded:
+            status = ended(found)
+            if status == "succeeded":
                 return
-            if status and status.failed:
-                raise ClusterError(f"it failed:\n{self.log()}")
-            if reason := self.hopeless() or ("" if self.pods() or not found else self.refused(found.metadata.uid)):
+            if status == "failed":
+                raise KubernetesError(f"it failed:\n{self.log()}")
+            alone = found and not self.pods()
+            if reason := self.hopeless() or (self.refused(found["metadata"]["uid"]) if found and alone else ""):
                 self.remove(self.name)  # it never ran, and would go on trying
-                raise ClusterError(f"its pod can't start: {reason}")
+                raise KubernetesError(f"its pod can't start: {reason}")
             if time.monotonic() > deadline:
-                raise ClusterError(f"it took longer than {timeout} s:\n{self.log() or 'it has no log'}")
+                raise KubernetesError(f"it took longer than {timeout} s:\n{self.log() or 'it has no log'}")
             time.sleep(0.5)
+
+
+def ended(job: dict[str, Any] | None) -> str:
+    """How a Job ended, if it has."""
+    status = (job or {}).get("status") or {}
+    return next((how for how in ("succeeded", "failed") if status.get(how)), "")
 
 
 def main() -> None:
@@ -169,9 +181,9 @@ def main() -> None:
     try:
         job = Job(module)
         found = job.read()
-        done = bool(found and found.status.succeeded)
+        done = ended(found) == "succeeded"
         if not done and not module.check_mode:
-            if found and (found.status.failed or job.hopeless()):
+            if found and (ended(found) == "failed" or job.hopeless()):
                 job.remove(name)
                 found = None
             if not found:
@@ -180,7 +192,7 @@ def main() -> None:
             for other in job.others():
                 job.remove(other)
         answer = job.answer() if done or not module.check_mode else ""
-    except ClusterError as error:
+    except KubernetesError as error:
         module.fail_json(msg=f"Job {name} of namespace {module.params['namespace']}: {error}")
     module.exit_json(changed=not done, name=name, done=done, answer=answer)
 

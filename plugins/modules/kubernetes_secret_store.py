@@ -78,7 +78,8 @@ secrets:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._generated import LostSecrets, completed, difference
-from ..module_utils._kubernetes import OPTIONS, ClusterError, Secrets
+from ..module_utils._kubernetes import OPTIONS, Secrets
+from ..module_utils._kubernetes_api import KubernetesError
 
 
 def referred(store: Secrets, references: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -88,7 +89,7 @@ def referred(store: Secrets, references: dict[str, dict[str, str]]) -> dict[str,
         content, _version = store.read(place["name"])
         if not (content or {}).get(place["key"]):
             lacks = f"has no {place['key']}" if content is not None else "is not there"
-            raise ClusterError(f"{name} is to come from Secret {place['name']}, which {lacks}")
+            raise KubernetesError(f"{name} is to come from Secret {place['name']}, which {lacks}")
         found[name] = (content or {})[place["key"]]
     return found
 
@@ -122,7 +123,7 @@ def main() -> None:
             msg=f"{place} lacks {lost}. They are not generated, since this deployment is not a new one: restore it "
             "from a backup, or give them in the inventory."
         )
-    except ClusterError as error:
+    except KubernetesError as error:
         module.fail_json(msg=f"{place}: {error}")
     diff = difference(before or {}, held, place)
     # The result is the secrets: masked, a given one would come back as the mask, and be deployed as a password.

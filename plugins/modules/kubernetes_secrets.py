@@ -59,7 +59,8 @@ removed:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, ClusterError, Secrets
+from ..module_utils._kubernetes import OPTIONS, Secrets
+from ..module_utils._kubernetes_api import KubernetesError
 
 
 def main() -> None:
@@ -93,7 +94,7 @@ def main() -> None:
                 store.delete(name)
             lines.append(f"{name}: removed")
             removed.append(name)
-    except ClusterError as error:
+    except KubernetesError as error:
         module.fail_json(msg=str(error)[:1].upper() + str(error)[1:])
     diff = {"before": "", "after": "".join(f"{line}\n" for line in lines)}
     module.exit_json(changed=bool(written or removed), written=written, removed=removed, diff=diff)

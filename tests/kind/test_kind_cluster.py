@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._kind import unusable
 from ansible_collections.windward.airflow.plugins.module_utils._kind_host import Kind, engine
 from ansible_collections.windward.airflow.plugins.modules import kind_cluster
+from test_modules_host import run
 
 ROOT = Path(__file__).parents[2]
 NO_KIND = unusable(engine()) or ("" if shutil.which("kind") else "there is no program kind on PATH")
@@ -237,17 +238,53 @@ def kind(directory: Path) -> Kind:
     return Kind({**given, "nodes": nodes})
 
 
+def said(directory: Path, expected: Callable[[str], bool]) -> None:
+    """What is said of the cluster, before long: DNS goes away once more after nodes were stopped, and that is told."""
+    deadline = time.monotonic() + 60
+    while not expected(told := kind(directory).unready()):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.5)
+
+
 def test_a_broken_service_network_is_seen(place: Path) -> None:
     """One service is not translated on one node any more; the API and the nodes know nothing of it."""
     address = json.loads(kubectl(place, "-nkube-system", "get", "service", "kube-dns", "-ojson"))["spec"]["clusterIP"]
     rule = ["OUTPUT", "-d", address, "-j", "ACCEPT"]
-    assert kind(place).unready() == ""
+    said(place, lambda told: told == "")
     docker("exec", NODES[1], "iptables", "-t", "nat", "-I", *rule)
     try:
-        assert kind(place).unready().startswith(f"the service network does not work on {NODES[1]}")
+        said(place, lambda told: told.startswith(f"the service network does not work on {NODES[1]} "))
     finally:
         docker("exec", NODES[1], "iptables", "-t", "nat", "-D", *rule)
-    assert kind(place).unready() == ""
+    said(place, lambda told: told == "")
+
+
+def test_objects_are_applied_by_the_cluster(place: Path) -> None:
+    def objects(*definition: dict[str, Any], check: bool = False, **more: Any) -> dict[str, Any]:
+        config = str(place / "state" / "kind" / NAME / "kubeconfig")
+        return run("kubernetes_objects", check, kubeconfig=config, namespace="site", definition=definition, **more)
+
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "site"}}
+    file = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "f"}, "data": {"a": "1", "b": "2"}}
+    assert objects(space, check=True)["applied"] == ["Namespace site"] == objects(space)["applied"]
+    assert objects(space, file, check=True)["applied"] == ["ConfigMap f"] == objects(space, file)["applied"]
+    assert objects(space, file)["changed"] is objects(space, file, check=True)["changed"] is False
+    kubectl(place, "-nsite", "patch", "configmap", "f", "-p", '{"data": {"theirs": "3", "a": "drifted"}}')
+    foreseen = objects(file, check=True)
+    assert foreseen["diff"]["before"][0]["data"] == {"a": "drifted", "b": "2", "theirs": "3"}
+    del file["data"]["b"]  # ours to take away; what others have set beside stays
+    assert objects(file)["diff"]["after"][0]["data"] == {"a": "1", "theirs": "3"}
+    assert json.loads(kubectl(place, "-nsite", "get", "configmap", "f", "-ojson"))["data"] == {"a": "1", "theirs": "3"}
+    container = {"name": "c", "image": "registry.k8s.io/nothing:1", "imagePullPolicy": "Never"}
+    template = {"metadata": {"labels": {"a": "s"}}, "spec": {"containers": [container]}}
+    about = {"replicas": 1, "serviceName": "s", "selector": {"matchLabels": {"a": "s"}}, "template": template}
+    server = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": about}
+    assert objects(server, timeout=2)["msg"] == "StatefulSet s is not ready in time: 0 of 1 pods are ready"
+    assert objects(server)["changed"] is False
+    assert objects({**file, "kind": "Confmap"})["msg"] == "Kubernetes knows no Confmap of v1"
+    assert "spec.replicaz" in objects({**server, "spec": {**about, "replicaz": 2}})["msg"]
+    assert "is for module kubernetes_secrets" in objects({**file, "kind": "Secret"})["msg"]
+    assert 'namespaces "site2" not found' in objects({**file, "metadata": {"name": "f", "namespace": "site2"}})["msg"]
 
 
 def test_a_cluster_that_differs_is_made_anew_when_asked(place: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.filter.kubernetes_plan import kubernetes_plan
-from ansible_collections.windward.airflow.plugins.module_utils._kubernetes import ClusterError, NotThere
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import KubernetesError, NotThere
 from ansible_collections.windward.airflow.plugins.modules import kubernetes_job
 from ansible_collections.windward.airflow.plugins.modules.kubernetes_secret_store import referred
 from chart_case import COMPONENTS, DEPLOYMENT, SECRETS
@@ -39,7 +39,7 @@ def test_a_secret_that_somebody_else_keeps() -> None:
     ],
 )
 def test_one_that_is_not_there(name: str, key: str, says: str) -> None:
-    with pytest.raises(ClusterError, match=says):
+    with pytest.raises(KubernetesError, match=says):
         referred(Store(), {"jwt_secret": {"name": name, "key": key}})
 
 
@@ -117,25 +117,23 @@ class Batch:
         self.jobs: list[Any] = []
         self.events = [("former", "exceeded quota: small")]
 
-    def create_namespaced_job(self, *_arguments: Any, **_options: Any) -> None:
-        status = SimpleNamespace(succeeded=None, failed=None)
-        self.jobs.append(SimpleNamespace(metadata=SimpleNamespace(uid="later", name="migrate"), status=status))
+    def post(self, _path: str, body: Any) -> None:
+        self.jobs.append({**body, "metadata": {**body["metadata"], "uid": "later"}})
 
-    def read_namespaced_job(self, *_arguments: Any, **_options: Any) -> Any:
+    def get(self, _path: str) -> Any:
         if not self.jobs:
-            raise NotThere
+            raise NotThere("it is not there")
         return self.jobs[0]
 
-    def list_namespaced_pod(self, *_arguments: Any, **_options: Any) -> Any:
-        return SimpleNamespace(items=[])
+    def items(self, path: str, **query: str) -> Any:
+        if not path.endswith("/events"):
+            return []
+        self.jobs[0]["status"] = {"succeeded": 1}  # by the time that it is asked for again
+        asked = query["fieldSelector"]
+        return [{"reason": "FailedCreate", "message": said} for uid, said in self.events
+                if asked == f"involvedObject.uid={uid}" or "name" in asked]  # fmt: skip
 
-    def list_namespaced_event(self, _namespace: str, field_selector: str, **_options: Any) -> Any:
-        self.jobs[0].status.succeeded = 1  # by the time that it is asked for again
-        told = [SimpleNamespace(reason="FailedCreate", message=said) for uid, said in self.events
-                if field_selector == f"involvedObject.uid={uid}" or "name" in field_selector]  # fmt: skip
-        return SimpleNamespace(items=told)
-
-    def delete_namespaced_job(self, *_arguments: Any, **_options: Any) -> None:
+    def delete(self, _path: str, **_query: str) -> None:
         self.jobs.clear()
 
 
@@ -143,10 +141,9 @@ class Batch:
 def test_what_was_said_of_a_former_job_is_not_said_of_this_one(monkeypatch: Any, refused: bool) -> None:
     cluster = Batch()
     cluster.events += [("later", "violates PodSecurity")] * refused
-    monkeypatch.setattr(kubernetes_job, "apis", lambda *_arguments: [cluster, cluster])
-    monkeypatch.setattr(kubernetes_job, "ask", lambda call, *arguments, **options: call(*arguments, **options))
+    monkeypatch.setattr(kubernetes_job, "cluster", lambda _module: cluster)
     definition = {"metadata": {"name": "migrate", "labels": {"a": "b"}}}
     job = kubernetes_job.Job(SimpleNamespace(params={"namespace": "airflow", "definition": definition}))
     job.make()
-    with pytest.raises(ClusterError, match="can't start: violates PodSecurity") if refused else nullcontext():
+    with pytest.raises(KubernetesError, match="can't start: violates PodSecurity") if refused else nullcontext():
         job.run(10)

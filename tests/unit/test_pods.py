@@ -19,7 +19,8 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.play_context import PlayContext
 from ansible_collections.windward.airflow.plugins.connection.pod import Connection
 from ansible_collections.windward.airflow.plugins.module_utils._client import AirflowApiError, Client
-from ansible_collections.windward.airflow.plugins.module_utils._pods import PodError, Pods, exit_code
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import KubernetesError
+from ansible_collections.windward.airflow.plugins.module_utils._pods import Pods, exit_code
 from api_script import ScriptedApi
 from cluster_api import ClusterApi, pod
 
@@ -65,9 +66,9 @@ def test_requests_reach_a_ready_pod_and_leave_nothing(cluster: ClusterApi, api: 
     assert api.requests[0].headers["Authorization"] == "Bearer t0"
     assert api.requests[2].body == {"text": "y" * 200_000}
     patience = time.monotonic() + 5
-    while (cluster.open or "Kubernetes port" in str(threading.enumerate())) and time.monotonic() < patience:
+    while (cluster.open or "port-forward" in str(threading.enumerate())) and time.monotonic() < patience:
         time.sleep(0.01)
-    assert cluster.open == 0 and "Kubernetes port" not in str(threading.enumerate())
+    assert cluster.open == 0 and "port-forward" not in str(threading.enumerate())
 
 
 @pytest.mark.parametrize(
@@ -122,13 +123,13 @@ def test_a_write_is_not_called_uncertain_when_nobody_was_reached(cluster: Cluste
 
 def test_the_package_is_needed_by_whom_it_is_asked_of_only() -> None:
     """The modules go on working on the standard library alone."""
-    code = "import sys; sys.modules['kubernetes'] = None; sys.modules['websocket'] = None\n"
+    code = "import sys; sys.modules['kubernetes'] = sys.modules['yaml'] = sys.modules['websocket'] = None\n"
     code += "from ansible_collections.windward.airflow.plugins.modules import pool\n"
     code += "from ansible_collections.windward.airflow.plugins.module_utils import _pods\n"
-    code += "try: _pods.Pods('/x', None, 'n')\nexcept _pods.PodError as error: print(error, error.lasting)"
+    code += "try: _pods.Pods('/x', None, 'n')\nexcept OSError as error: print(error, error.lasting)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".collections")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("The Python package kubernetes is needed on this host") and "True" in done.stdout
+    assert done.stdout.startswith("The Python package PyYAML is needed on this host") and "True" in done.stdout
 
 
 @pytest.fixture
@@ -147,9 +148,9 @@ def test_a_command_runs_in_a_pod(pods: Pods) -> None:
 
 def test_how_a_command_ended() -> None:
     assert exit_code(b'{"status": "Success"}', "c") == 0
-    with pytest.raises(PodError, match="the connection to pod c broke off"):
+    with pytest.raises(KubernetesError, match="the connection to pod c broke off"):
         exit_code(b"", "c")
-    with pytest.raises(PodError, match="pod c: no such file"):
+    with pytest.raises(KubernetesError, match="pod c: no such file"):
         exit_code(b'{"status": "Failure", "message": "no such file"}', "c")
 
 

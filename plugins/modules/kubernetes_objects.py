@@ -1,0 +1,175 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Windward contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubernetes_objects
+short_description: Objects of a cluster, applied by its API server
+version_added: 0.1.0
+author: Windward contributors (@windward)
+description:
+  - Hands objects over to be applied by the API server, as field manager C(windward.airflow), one request each. What
+    others have set beside that stays.
+  - Where nothing changes it takes a quarter of the time of M(kubernetes.core.k8s), whose Python package is loaded
+    anew in each task.
+  - A Secret is refused, since a diff would show it; see M(windward.airflow.kubernetes_secrets).
+notes:
+  - "How it is applied: U(https://kubernetes.io/docs/reference/using-api/server-side-apply/)."
+extends_documentation_fragment:
+  - windward.airflow.cluster
+options:
+  definition:
+    description: The objects, each with C(apiVersion), C(kind) and C(metadata.name). They are made in this order.
+    type: list
+    elements: dict
+    required: true
+  timeout:
+    description: Seconds until Deployments and StatefulSets must have all of their pods ready. V(0) waits for nothing.
+    type: int
+    default: 0
+attributes:
+  check_mode:
+    support: full
+    description: The API server applies it without keeping it, and tells what would come of that.
+  diff_mode:
+    support: full
+    description: Shows what is there before and after, without what Kubernetes itself adds.
+"""
+
+EXAMPLES = r"""
+- name: Keep a file where pods can mount it
+  windward.airflow.kubernetes_objects:
+    namespace: airflow
+    definition:
+      - apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: site}
+        data: {motd: Hello}
+"""
+
+RETURN = r"""
+applied:
+  description: Kind and name of the objects that were, or would be, made or changed.
+  type: list
+  elements: str
+  returned: success
+  sample: [ConfigMap site]
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._kubernetes import OPTIONS, cluster
+from ..module_utils._kubernetes_api import APPLY, Api, KubernetesError, NotThere
+
+MANAGER = "windward.airflow"
+# What Kubernetes writes by itself.
+OWN = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
+Object = dict[str, Any]
+
+
+class Objects:
+    """Where objects are, by kind."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api, self.namespace = api, namespace
+        self._known: dict[str, list[Object]] = {}
+
+    def place(self, one: Object) -> str:
+        version, kind = one["apiVersion"], one["kind"]
+        group = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        if group not in self._known:
+            self._known[group] = self.api.get(group)["resources"]
+        for resource in self._known[group]:
+            if resource["kind"] == kind and "/" not in resource["name"]:
+                space = one["metadata"].get("namespace") or self.namespace
+                inside = f"/namespaces/{space}" if resource["namespaced"] else ""
+                return f"{group}{inside}/{resource['name']}/{one['metadata']['name']}"
+        raise KubernetesError(f"Kubernetes knows no {kind} of {version}", lasting=True)
+
+    def read(self, one: Object) -> Object | None:
+        try:
+            return dict(self.api.get(self.place(one)))
+        except NotThere:
+            return None
+
+    def apply(self, one: Object, try_only: bool) -> Object:
+        options = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if try_only else {})}
+        return dict(self.api.patch(self.place(one), one, APPLY, **options))
+
+    def wait(self, one: Object, deadline: float) -> None:
+        """Until all of its pods are ready."""
+        while unready := lacks(self.read(one) or {}):
+            if time.monotonic() > deadline:
+                raise KubernetesError(f"{name_of(one)} is not ready in time: {unready}")
+            time.sleep(0.5)
+
+
+def name_of(one: Object) -> str:
+    return f"{one['kind']} {one['metadata']['name']}"
+
+
+def declared(one: Object) -> Object:
+    """An object without what Kubernetes adds and what becomes of it."""
+    about = {key: value for key, value in one["metadata"].items() if key not in OWN}
+    return {**{key: value for key, value in one.items() if key != "status"}, "metadata": about}
+
+
+def lacks(one: Object) -> str:
+    """What a Deployment or StatefulSet still waits for."""
+    if one.get("kind") not in ("Deployment", "StatefulSet"):
+        return ""
+    wanted, status = one["spec"].get("replicas", 1), one.get("status") or {}
+    if status.get("observedGeneration", 0) < one["metadata"]["generation"]:
+        return "its controller has not seen it"
+    ready = min(status.get("readyReplicas", 0), status.get("updatedReplicas", wanted))
+    return "" if ready >= wanted else f"{ready} of {wanted} pods are ready"
+
+
+def refusal(definition: list[Object]) -> str:
+    """Why the definition can't be applied, whatever is there."""
+    for number, one in enumerate(definition):
+        about = one.get("metadata")
+        named = isinstance(about, dict) and isinstance(about.get("name"), str)
+        if not named or not all(isinstance(one.get(key), str) for key in ("apiVersion", "kind")):
+            return f"definition[{number}] lacks apiVersion, kind or metadata.name"
+        if one["kind"] == "Secret":
+            return f"{name_of(one)} is for module kubernetes_secrets: a diff would show what is in it"
+    return ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **OPTIONS,
+            "definition": {"type": "list", "elements": "dict", "required": True},
+            "timeout": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    definition, timeout = module.params["definition"], module.params["timeout"]
+    if why := refusal(definition):
+        module.fail_json(msg=why)
+    applied, before, after = [], [], []
+    try:
+        objects = Objects(cluster(module), module.params["namespace"])
+        for one in definition:
+            was, becomes = objects.read(one), objects.apply(one, module.check_mode)
+            if was is None or declared(was) != declared(becomes):
+                applied.append(name_of(one))
+                before += [declared(was)] if was else []
+                after.append(declared(becomes))
+        deadline = time.monotonic() + timeout
+        for one in definition if timeout and not module.check_mode else ():
+            objects.wait(one, deadline)
+    except KubernetesError as error:
+        module.fail_json(msg=str(error)[:1].upper() + str(error)[1:], applied=applied)
+    module.exit_json(changed=bool(applied), applied=applied, diff={"before": before, "after": after})
+
+
+if __name__ == "__main__":
+    main()
