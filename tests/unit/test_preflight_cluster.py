@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -211,11 +210,11 @@ def test_rights_of_roles_are_needed_where_pods_are_launched() -> None:
 
 
 def test_whose_an_object_is() -> None:
-    """As Kubernetes' client gives them."""
+    """As Kubernetes gives them: what is empty it leaves out."""
 
     def one(name: str, manager: str | None, **annotations: str) -> Any:
-        labels = {"app.kubernetes.io/managed-by": manager} if manager else None
-        return SimpleNamespace(metadata=SimpleNamespace(name=name, labels=labels, annotations=annotations or None))
+        about: dict[str, Any] = {"name": name, **({"annotations": annotations} if annotations else {})}
+        return {"metadata": {**about, **({"labels": {"app.kubernetes.io/managed-by": manager}} if manager else {})}}
 
     kept = one("a-dags", "Helm", **{"helm.sh/resource-policy": "keep"})
     there = [one("a-logs", "Helm"), one("a-redis", "windward.airflow"), one("other", "Helm"), one("a-x", None), kept]
