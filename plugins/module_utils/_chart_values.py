@@ -277,8 +277,11 @@ class Release:
         texts = [f"{name}={value}" for name, value in sorted(variables.items())]
         return {
             "env": [
-                {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
-                for name in sorted(variables)
+                {"name": "WINDWARD_IMAGE", "value": self.image},  # so that a task can say what it runs in
+                *(
+                    {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
+                    for name in sorted(variables)
+                ),
             ],
             "extraVolumes": volumes,
             "extraVolumeMounts": mounts,

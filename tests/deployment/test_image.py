@@ -22,7 +22,7 @@ from deployment import Run, deploy
 from servers import ECR_LOGIN, HTPASSWD, REGISTRY, DockerRegistry
 
 DAG = '''
-import time
+import os, time
 import cowsay, own
 from airflow.sdk import DAG, Variable, get_current_context, task
 
@@ -35,7 +35,7 @@ with DAG("told", schedule=None, catchup=False, is_paused_upon_creation=False):
     @task
     def second():
         assert cowsay.__version__ == "6.1" and own.value == "of the source", own.value
-        print("told {version}")
+        print("told {version} by", os.environ["WINDWARD_IMAGE"])
     first() >> second()
 '''
 
@@ -131,7 +131,7 @@ def test_a_whole_run_and_a_second_one(image: Image, kept: dict[str, str]) -> Non
     kept["tag"] = image.tag()
     assert kept["tag"].startswith("20") and len(kept["tag"]) == 14
     kept["release"], log = image.told(image.start())
-    assert "told one" in log
+    assert f"told one by 127.0.0.1:{image.registry.port}/airflow:{kept['tag']}" in log
     assert f"{image.name}-dags" not in {one["metadata"]["name"] for one in image.get("persistentvolumeclaims")}
     again = deploy(image)
     assert again.changed == []
@@ -150,7 +150,7 @@ def test_one_line_of_a_dag(image: Image, kept: dict[str, str]) -> None:
     assert len(sent) == 2 and max(sent) < 100_000, "one small layer"
     assert image.tag() != kept["tag"]
     release, log = image.told(image.start())
-    assert release != kept["release"] and "told two" in log
+    assert release != kept["release"] and "told two by " in log and f"/airflow:{image.tag()}" in log
     with image.api() as api:
         api.request("POST", "/api/v2/variables", body={"key": "go_on", "value": "yes"})
     old, log = image.told(under_way)
@@ -170,7 +170,8 @@ def test_broken_dags_are_refused_and_the_old_image_stays(image: Image) -> None:
 def test_back_to_a_former_image(image: Image, kept: dict[str, str]) -> None:
     run = image.quickly(airflow_image_tag=kept["tag"])
     assert image.tag() == kept["tag"]
-    assert "told one" in image.told(image.start())[1]
+    log = image.told(image.start())[1]
+    assert "told one by " in log and f"/airflow:{kept['tag']}" in log
     assert image.quickly(airflow_image_tag=kept["tag"]).changed == []
     print(f"back to a former image: {run.seconds:.0f} s")
 

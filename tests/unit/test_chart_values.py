@@ -81,9 +81,11 @@ def test_each_component_gets_the_secrets_of_the_matrix_and_no_other(executor: st
         content = here.secrets[f"airflow-{component}-environment"]
         has = {name for name, text in TEXTS.items() if any(text in value for value in content.values())}
         assert has == set(COMPONENTS[component]["secrets"]) - ({"broker", "results_database"} - celery)
-        # Its environment is all of its own Secret, and nothing of another's.
-        assert [one["name"] for one in pod["env"]] == sorted(content)
-        references = [(one["name"], one["valueFrom"]["secretKeyRef"]) for one in pod["env"]]
+        # Its environment is its image's name and all of its own Secret, and nothing of another's.
+        image, *own = pod["env"]
+        assert image == {"name": "WINDWARD_IMAGE", "value": here.image}
+        assert [one["name"] for one in own] == sorted(content)
+        references = [(one["name"], one["valueFrom"]["secretKeyRef"]) for one in own]
         assert all(ref == {"name": f"airflow-{component}-environment", "key": name} for name, ref in references)
 
 
