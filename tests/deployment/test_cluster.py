@@ -71,6 +71,14 @@ class Site(Cluster):
         text = yaml.safe_dump_all([{"apiVersion": "v1", **one} for one in objects])
         self.run("kubectl", "apply", "-f", "-", stdin=text)
 
+    def space(self, fernet: str = FERNET) -> None:
+        """The namespace as the site makes it, with the secrets that are the site's."""
+        secret = {"stringData": {"database": PASSWORD, "fernet": fernet}}
+        self.apply(
+            {"kind": "Namespace", "metadata": {"name": "airflow"}},
+            {"kind": "Secret", "metadata": {"name": "site", "namespace": "airflow"}, **secret},
+        )
+
     def kubeconfig_of(self, account: str, directory: Path) -> str:
         """With a token of this account in place of the administrator's certificate."""
         whole = yaml.safe_load(Path(self.kubeconfig).read_text())
@@ -90,10 +98,9 @@ def site() -> Iterator[Site]:
                 for key, value in (("USER", "airflow"), ("DB", "airflow"), ("PASSWORD", PASSWORD))],
         "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}},
     }  # fmt: skip
-    secret = {"stringData": {"database": PASSWORD, "fernet": FERNET}}
+    here.space()
     here.apply(
-        *({"kind": "Namespace", "metadata": {"name": name}} for name in ("airflow", "jobs", "database")),
-        {"kind": "Secret", "metadata": {"name": "site", "namespace": "airflow"}, **secret},
+        *({"kind": "Namespace", "metadata": {"name": name}} for name in ("jobs", "database")),
         {"kind": "Pod", "metadata": {"name": "postgresql", "namespace": "database", "labels": {"app": "postgresql"}},
          "spec": {"containers": [server]}},
         {"kind": "Service", "metadata": {"name": "postgresql", "namespace": "database"},
@@ -253,10 +260,23 @@ def test_a_browser_sees_the_canary_green_until_ctrl_c(site: Site) -> None:
         assert nobody.connect_ex(("127.0.0.1", PORT)) == errno.ECONNREFUSED
 
 
+def test_a_lost_namespace_comes_again_with_its_key_and_not_with_another(site: Site, variables: dict[str, Any]) -> None:
+    """The database is elsewhere and has stayed: what is encrypted in it would be lost by a new key."""
+    del variables["airflow_kubeconfig"]  # its account went with the namespace
+    site.run("kubectl", "delete", "namespace", "airflow", "--timeout=200s", timeout=240)
+    site.space(base64.urlsafe_b64encode(os.urandom(32)).decode())
+    run = site.play("site.yml", **variables)
+    assert run.code and "encrypted with another Fernet key" in "\n".join(run.failures), run.failures or run.out[-3000:]
+    assert "deployment" not in objects(site)
+    site.space()
+    deploy(site, **variables)
+    assert deploy(site, **variables).changed == []
+
+
 def test_cleanup_leaves_what_is_the_sites(site: Site, variables: dict[str, Any]) -> None:
     run = site.play("playbooks/cleanup.yml", airflow_confirm="airflow", **variables)
     assert run.code == 0, run.failures
-    own = [f"{kind}.rbac.authorization.k8s.io/deployer" for kind in ("role", "role", "rolebinding", "rolebinding")]
+    own = [f"{kind}.rbac.authorization.k8s.io/deployer" for kind in ("role", "rolebinding")]  # of namespace jobs
     assert sorted(objects(site).split()) == sorted(["configmap/kube-root-ca.crt", "secret/site", *own])
     query = "SELECT count(*) FROM pg_tables WHERE tablename IN ('dag_run', 'connection')"
     query = f'PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -U airflow -tAc "{query}"'
