@@ -127,7 +127,8 @@ def one_fault(load: Load, fault: Fault, hosts: list[str]) -> str:
         if fault.kills:
             struck, died = load.flying(place), time.time()
             # A task that was deferred on this host may go on elsewhere; if it was just about to, it is tried again.
-            load.deaths.update(dict.fromkeys({**struck, **load.flying(deferred=True)}, died))
+            # So is one that has ended here, if Airflow was not told of that any more.
+            load.deaths.update(dict.fromkeys({*struck, *load.flying(deferred=True), *load.untold(place)}, died))
         assert struck, f"{fault.name} struck no task in flight"
         if fault.heal:
             time.sleep(AWAY)

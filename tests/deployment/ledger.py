@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible_collections.windward.airflow.plugins.module_utils._client import AirflowApiError, Client
 from ansible_collections.windward.airflow.plugins.module_utils._local_vm import state_dir
@@ -116,6 +116,15 @@ def in_flight(rows: Iterable[Row], host: str = "") -> dict[Try, Row]:
     """Executions that have begun (on a host) and not ended, with the row of their start."""
     begun = {one: said["start"] for one, said in tries(rows).items() if set(said) == {"start"}}
     return {one: row for one, row in begun.items() if not host or row.host == host}
+
+
+def untold(rows: Iterable[Row], host: str, under_way: Collection[tuple[str, str]]) -> set[Try]:
+    """Executions that have ended on a host and are under way to Airflow, by run and task: it was not told of the end.
+
+    What dies in that moment is tried again, though its ledger is complete.
+    """
+    ended = {one for one, said in tries(rows).items() if "end" in said and said["end"].host == host}
+    return {one for one in ended if (one.run, one.task) in under_way}
 
 
 OVERLAP = "ran twice at the same time"
@@ -277,6 +286,18 @@ class Load:
         begun = in_flight(self.rows(), host).items()
         return {one: row for one, row in begun if one not in self.deaths and (one.task == "deferred") == deferred}
 
+    def untold(self, host: str) -> set[Try]:
+        """What has ended on a host without Airflow's knowing it, but for what is known to be dead."""
+        with self.ledger.client() as api:
+            found = self._open(api)
+        under_way = {(one["dag_run_id"], one["task_id"]) for one in found}
+        return untold(self.rows(), host, under_way) - set(self.deaths)
+
+    def _open(self, api: Client) -> list[dict[str, Any]]:
+        """The tasks of this load that have not ended, as Airflow knows it."""
+        return api.pages("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances",
+                         {"run_id_prefix_pattern": self.name, "state": OPEN})  # fmt: skip
+
     def wait(self, count: int, host: str = "", deferred: bool = False) -> None:
         """Wait until so many tasks (on a host) will be in flight for some seconds more, and none in its last try."""
         deadline = time.monotonic() + PATIENCE
@@ -299,8 +320,7 @@ class Load:
                 for run in [run for run, state in states.items() if state in UNDER_WAY]:
                     states[run] = state_of(api, f"ledger_{self.runs[run]}", run)
                 time.sleep(1)
-            stuck = api.pages("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances",
-                              {"run_id_prefix_pattern": self.name, "state": OPEN})  # fmt: skip
+            stuck = self._open(api)
         lost = {run: state for run, state in states.items() if state != "success"}
         wrong = problems(self.rows(), {run: TASKS[kind] for run, kind in self.runs.items()}, self.deaths)
         print(verdict(len(self.runs), len(tries(self.rows())), len(self.deaths), lost, stuck, wrong))

@@ -7,12 +7,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from ledger import Deaths, Row, Try, in_flight, problems, verdict
+from ledger import Deaths, Row, Try, in_flight, problems, untold, verdict
 from parts import SAID, SKIPPED, WHY
 
 RUNS = {"run": ["first"]}
 GOOD = "start 1 0, end 1 20"
 RETRIED = "start 1 0, start 2 310, end 2 330"
+TWICE = "start 1 0, end 1 5, start 2 310, end 2 330"  # Airflow was not told of the first end
 DIED: Deaths = {Try("run", "first", 1): 5.0}
 
 
@@ -22,7 +23,7 @@ def rows(said: str, run: str = "run") -> list[Row]:
     return [Row(what, run, "first", int(tried), float(when), "worker") for what, tried, when in found]
 
 
-@pytest.mark.parametrize(("said", "deaths"), [(GOOD, {}), (RETRIED, DIED), (GOOD, DIED)])
+@pytest.mark.parametrize(("said", "deaths"), [(GOOD, {}), (RETRIED, DIED), (GOOD, DIED), (TWICE, DIED)])
 def test_what_came_right(said: str, deaths: Deaths) -> None:
     assert problems(rows(said), RUNS, deaths) == []
 
@@ -55,6 +56,13 @@ def test_what_is_in_flight() -> None:
     begun = rows("start 1 0, end 1 20, start 2 30")
     assert set(in_flight(begun)) == set(in_flight(begun, "worker")) == {Try("run", "first", 2)}
     assert in_flight(begun, "other") == {}
+
+
+def test_what_has_ended_and_airflow_does_not_know_it() -> None:
+    ended = [*rows(GOOD), *rows("start 1 15", "flying"), *rows("start 1 0, end 1 20", "known")]
+    under_way = [("run", "first"), ("flying", "first"), ("run", "second")]
+    assert untold(ended, "worker", under_way) == {Try("run", "first", 1)}
+    assert untold(ended, "other", under_way) == set()
 
 
 def test_overlapping_executions_have_a_number_of_their_own() -> None:
