@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fault_proxy as faults
@@ -182,27 +183,47 @@ def test_a_dead_token_without_a_log_in_is_told(
     assert proxy.count("POST") == 0
 
 
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long a module meant to sleep between its tries, which it does: a busy computer wakes it later."""
+    slept: list[float] = []
+
+    def nap(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(_client, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nap))
+    return slept
+
+
 @pytest.mark.parametrize(
     ("header", "shortest", "longest"),
-    [(lambda: "1", 1, 1.9), (lambda: formatdate(time.time() + 2, usegmt=True), 0.9, 2.9), (lambda: "later", 0, 0.5)],
+    [(lambda: "1", 1, 1), (lambda: formatdate(time.time() + 3, usegmt=True), 1, 3), (lambda: "later", 0, 0.5)],
     ids=["seconds", "date", "nonsense"],
 )
 def test_waits_as_it_is_told(
-    proxy: FaultProxy, run: Run, header: Callable[[], str], shortest: float, longest: float
+    proxy: FaultProxy, run: Run, naps: list[float], header: Callable[[], str], shortest: float, longest: float
 ) -> None:
-    proxy.spoil("GET", "/api/v2/pools", faults.answer(429, Retry_After=header()))
+    def busy(handler: Any, body: bytes) -> None:
+        faults.answer(429, Retry_After=header())(handler, body)
+
+    proxy.spoil("GET", "/api/v2/pools", busy)
     assert not run("pool_info", limit=1).get("failed")
     first, second = proxy.asked("GET", "/api/v2/pools")
-    assert shortest <= second.when - first.when <= longest
+    (slept,) = naps
+    assert shortest <= slept <= longest and slept <= second.when - first.when
 
 
-def test_waits_ever_longer(proxy: FaultProxy, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_ever_longer(
+    proxy: FaultProxy, run: Run, naps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_client.random, "uniform", lambda shortest, longest: (shortest + longest) / 2)
     proxy.spoil("GET", "/api/v2/pools", faults.answer(503), last=3)
     assert not run("pool_info", limit=1).get("failed")
     times = [one.when for one in proxy.asked("GET", "/api/v2/pools")]
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert len(gaps) == 3 and all(one * 1.4 < other for one, other in pairwise(gaps))
+    assert len(naps) == 3 and all(one * 1.4 < other for one, other in pairwise(naps))
+    assert all(slept <= gap for slept, gap in zip(naps, gaps, strict=True))
 
 
 def test_a_server_that_restarts_is_waited_for(proxy: FaultProxy, run: Run, prefix: str) -> None:
