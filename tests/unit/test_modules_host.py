@@ -18,7 +18,7 @@ from typing import Any
 import jwt
 import pytest
 from ansible_collections.windward.airflow.plugins.action import worker_drain
-from ansible_collections.windward.airflow.plugins.callback.steps import CallbackModule
+from ansible_collections.windward.airflow.plugins.callback import steps as callback_steps
 from ansible_collections.windward.airflow.plugins.modules import api_token, component_info
 from ansible_collections.windward.airflow.plugins.modules.release import Build
 
@@ -153,7 +153,10 @@ def test_a_token_is_what_airflow_reads() -> None:
         jwt.decode(token, "x" * 64, algorithms=["HS512"], audience="apache-airflow")
 
 
-def test_steps_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_add_up(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(callback_steps, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
     class Play:
         def __init__(self, name: str) -> None:
             self.name = name
@@ -161,12 +164,12 @@ def test_steps_add_up(capsys: pytest.CaptureFixture[str]) -> None:
         def get_name(self) -> str:
             return self.name
 
-    steps = CallbackModule()
-    for name in ("1 one | A", "2 two | B", "1 one | C", "no step"):
+    steps = callback_steps.CallbackModule()
+    for name, seconds in (("1 one | A", 1.0), ("2 two | B", 2.0), ("1 one | C", 4.0), ("no step", 8.0)):
         steps.v2_playbook_on_play_start(Play(name))
-        time.sleep(0.06)
+        now[0] += seconds
     steps.v2_playbook_on_stats(None)
-    assert list(steps.steps) == ["1 one", "2 two"] and steps.steps["1 one"] > steps.steps["2 two"] > 0.05
+    assert steps.steps == {"1 one": 5.0, "2 two": 2.0}
     assert "1 one" in capsys.readouterr().out
 
 
