@@ -34,6 +34,10 @@ FLAGS = [
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
+class Refused(AssertionError):
+    """The browser did not do what it was asked."""
+
+
 class Browser:
     """One session with a browser."""
 
@@ -47,11 +51,11 @@ class Browser:
         data = json.dumps(body or {}).encode() if method == "POST" else None
         request = urllib.request.Request(self._base + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             said = json.load(error)["value"]
-            raise AssertionError(f"{method} {path}: {said['error']}: {said['message']}") from error
+            raise Refused(f"{method} {path}: {said['error']}: {said['message']}") from error
 
     def script(self, text: str, *arguments: Any) -> Any:
         """Run JavaScript in the page."""
@@ -78,13 +82,18 @@ class Browser:
         """What can be read there, or nothing if there is no such element."""
         return self.script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
 
-    def wait(self, condition: str, *arguments: Any, seconds: float = 30) -> Any:
-        """Wait until a JavaScript expression is true, and return its value."""
+    def wait(self, condition: str, *arguments: Any, seconds: float = 180) -> Any:
+        """Wait until a JavaScript expression is true, and return its value. A page that leads on runs no script."""
         deadline = time.monotonic() + seconds
-        while not (value := self.script(f"return {condition}", *arguments)):
+        while True:
+            try:
+                if value := self.script(f"return {condition}", *arguments):
+                    return value
+            except Refused:
+                if time.monotonic() >= deadline:
+                    raise
             assert time.monotonic() < deadline, f"{condition} {arguments} never came; the page says:\n{self.text()}"
             time.sleep(0.2)
-        return value
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._ask("GET", "/screenshot")))
