@@ -193,6 +193,13 @@ def test_the_stores_key_is_with_those_that_need_it(site: Site, deployed: Run) ->
     assert site.hosts.shell(find, PROXY) == ""
 
 
+def kept(store: Any, run_id: str) -> list[tuple[str, str | None]]:
+    """Of which tasks of a run the store has a log, and of what kind."""
+    keys = [one["Key"] for one in store.list_objects_v2(Bucket=BUCKET, Prefix="airflow/").get("Contents", ())]
+    mine = sorted(key for key in keys if f"run_id={run_id}/" in key)
+    return [re.search(r"task_id=(\w+)/attempt=1\.log(\.trigger)?", key).groups() for key in mine]
+
+
 def test_a_log_outlives_its_worker(site: Site, store: Any, deployed: Run) -> None:
     """And is read back through the API."""
     run_id = f"kept-{time.time():.0f}"
@@ -204,11 +211,13 @@ def test_a_log_outlives_its_worker(site: Site, store: Any, deployed: Run) -> Non
             assert time.monotonic() < deadline, state
             time.sleep(1)
         assert state == "success"
-        keys = [one["Key"] for one in store.list_objects_v2(Bucket=BUCKET, Prefix="airflow/")["Contents"]]
-        mine = sorted(key for key in keys if f"run_id={run_id}/" in key)
-        kinds = [re.search(r"task_id=(\w+)/attempt=1\.log(\.trigger)?", key).groups() for key in mine]
-        assert kinds == [("say", None), ("wait", None), ("wait", ".trigger")], mine
-        assert site.hosts.shell(f"cat {LOCAL.format(run_id)}", WORKER) == "", "what was kept is not kept twice"
+        # A task's end is told before its log is kept.
+        while (kinds := kept(store, run_id)) != [("say", None), ("wait", None), ("wait", ".trigger")]:
+            assert time.monotonic() < deadline, kinds
+            time.sleep(1)
+        while (twice := site.hosts.shell(f"cat {LOCAL.format(run_id)}", WORKER)) != "":
+            assert time.monotonic() < deadline, f"what was kept is not kept twice: {twice}"
+            time.sleep(1)
         site.hosts.shell("systemctl stop airflow-worker; rm -r /var/log/airflow/tasks/*", WORKER)
         site.hosts.shell("rm -rf /var/log/airflow/tasks/*", CONTROL)
         says = {"say": ["said by the worker that will be gone"], "wait": ["woken", "trigger starting"]}
