@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,14 +36,24 @@ with DAG("slow", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_
     wait() >> tell()
 """
 SLEEPER = """
-import time
+import os, time
 from datetime import datetime
 from airflow.sdk import DAG, task
 with DAG("sleeper", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
     @task
     def sleep():
-        time.sleep(90)
+        while not os.path.exists("/var/lib/airflow/dag/awake"):
+            time.sleep(1)
     sleep()
+"""
+# Ends that task a while after somebody began to wait for it, however long the play takes until then.
+AWAKE = """
+for _second in $(seq 200); do
+  [ "$(systemctl show --property=ActiveState --value airflow-scheduler)" = deactivating ] && break
+  sleep 1
+done
+sleep 15
+touch /var/lib/airflow/dag/awake
 """
 
 
@@ -239,17 +250,23 @@ def test_a_restart_says_which_tasks_it_waited_for(vm: Deployment, dags: Path) ->
         path = "/api/v2/dags/sleeper/dagRuns"
         run = api.request("POST", path, body={"logical_date": None})
         path = f"{path}/{quote(run['dag_run_id'])}"
-        deadline = time.monotonic() + 60
-        while api.get(f"{path}/taskInstances/sleep")["state"] != "running" and time.monotonic() < deadline:
+        deadline = time.monotonic() + 180
+        while (state := api.get(f"{path}/taskInstances/sleep")["state"]) != "running":
+            assert time.monotonic() < deadline, state
             time.sleep(0.5)
-        run = deploy(vm, "--tags", "airflow", airflow_dags=str(dags), airflow_drain_timeout=1802)
+        with ThreadPoolExecutor() as pool:
+            waking = pool.submit(vm.shell, AWAKE)
+            run = deploy(vm, "--tags", "airflow", airflow_dags=str(dags), airflow_drain_timeout=1802)
+        waking.result()
         (result,) = [result for _task, _host, result in run.results("Run the components")]
         assert 10 < result["drained"]["scheduler"] < 120
         said = result["warnings"][0]
         assert "what runs tasks lets them end first" in said and "sleeper.sleep" in said
-        while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline + 180:
+        deadline = time.monotonic() + 180
+        while (state := api.get(path)["state"]) in ("queued", "running") and time.monotonic() < deadline:
             time.sleep(0.5)
-        assert api.get(path)["state"] == "success"
+        assert state == "success"
+    vm.shell("rm /var/lib/airflow/dag/awake")
 
 
 def test_nothing_leaks(vm: Deployment) -> None:
