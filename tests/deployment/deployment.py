@@ -93,7 +93,7 @@ class Deployment:
                 self.command(book, *arguments), cwd=ROOT, env={**os.environ, **PLAIN, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
             )
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         try:
             while at not in log.read_text():
                 assert process.poll() is None, f"it ended before '{at}':\n{log.read_text()[-3000:]}"

@@ -168,10 +168,10 @@ def test_a_configuration_that_breaks_the_dags_is_refused_before_it_runs(vm: Depl
 def test_a_component_that_dies_again_and_again_is_not_waited_for(vm: Deployment) -> None:
     """The play's end says which, and why; the next run with what is right completes it."""
     missing = {"ssl_cert": "/nonexistent", "ssl_key": "/nonexistent"}
-    run = vm.play("site.yml", "--tags", "airflow", airflow_config={"api": missing}, airflow_health_timeout=300)
+    run = vm.play("site.yml", "--tags", "airflow", airflow_config={"api": missing}, airflow_health_timeout=900)
     assert run.code != 0
     assert "api-server died 4 times" in run.failures[0] and "/nonexistent" in run.failures[0]
-    assert run.seconds < 200
+    assert run.seconds < 600
     assert deploy(vm).restarted() == ["api-server"]  # the others wait until it is up, so they never had it
 
 
@@ -187,7 +187,7 @@ def test_a_dag_run_keeps_its_release_and_a_former_one_comes_back(vm: Deployment,
         assert served(vm) != first
         path = f"/api/v2/dags/slow/dagRuns/{quote(run['dag_run_id'])}"
         vm.shell("touch /var/lib/airflow/dag/go")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while api.get(path)["state"] in ("queued", "running") and time.monotonic() < deadline:
             time.sleep(1)
         ended = api.get(path)
@@ -224,14 +224,14 @@ def test_a_stopped_service_is_named(vm: Deployment, stopped: str) -> None:
 
 
 def test_a_database_that_is_killed_comes_back(vm: Deployment) -> None:
-    server, deadline = "postgresql@15-main", time.monotonic() + 60
+    server, deadline = "postgresql@15-main", time.monotonic() + 180
     vm.shell(f"systemctl kill --signal=KILL --kill-whom=all {server}")
     while vm.shell(f"sleep 1; systemctl is-active {server}; true").strip() != "active":
         assert time.monotonic() < deadline
 
 
 def test_status_of_a_healthy_deployment(vm: Deployment) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while (run := vm.play("playbooks/status.yml")).code and time.monotonic() < deadline:
         time.sleep(2)
     assert (run.code, run.changed) == (0, []), run.failures

@@ -111,7 +111,7 @@ def test_nothing_notices_the_pool_under_load(hosts: Deployment) -> None:
     def status(target: str) -> int:
         request = urllib.request.Request(hosts.url() + target, headers=token)
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with urllib.request.urlopen(request, timeout=180) as reply:
                 reply.read()
                 return int(reply.status)
         except urllib.error.HTTPError as error:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "windward.airflow"
 REGISTRY = CACHE / "registry" / "usr" / "bin" / "docker-registry"
 CONTAINERDS = {"1.7": CACHE / "kind-bed" / "engine" / "usr" / "bin", "2": CACHE / "registry" / "containerd2"}
+PATIENCE = 120  # seconds for what takes one where nothing else runs
 # The password that the stand-in for ECR gives out, and what the registry keeps of it.
 ECR_LOGIN = ("AWS", "123456789012-auth-token")
 HTPASSWD = "AWS:$2b$04$abcdefghijklmnopqrstuu/cMn6kFoLFEf9ShbIPSVtJoiKQtizZG\n"
@@ -49,7 +50,7 @@ class Process:
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -70,16 +71,16 @@ class DockerRegistry(Process):
         }
         (work / f"{name}.yml").write_text(json.dumps(config))
         super().__init__([str(REGISTRY), "serve", str(work / f"{name}.yml")], work / f"{name}.log")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                urllib.request.urlopen(f"{self.url}/v2/", timeout=2).close()
+                urllib.request.urlopen(f"{self.url}/v2/", timeout=20).close()
                 return
             except urllib.error.HTTPError as answer:
                 answer.close()
                 return
             except OSError:
-                assert time.monotonic() < deadline, self.log.read_text()
+                assert time.monotonic() < deadline and self.process.poll() is None, self.log.read_text()
                 time.sleep(0.05)
 
     def written(self, since: int = 0) -> int:
@@ -176,8 +177,8 @@ state = "{directory}/state"
 """)
         self.ctr_program = str(self.programs / "ctr")
         super().__init__([str(self.programs / "containerd"), "-c", str(config)], directory / "log")
-        deadline = time.monotonic() + 30
-        while subprocess.run(self.command("version"), capture_output=True, check=False, timeout=20).returncode:
+        deadline = time.monotonic() + PATIENCE
+        while subprocess.run(self.command("version"), capture_output=True, check=False, timeout=PATIENCE).returncode:
             assert time.monotonic() < deadline and self.process.poll() is None, self.log.read_text()[-2000:]
             time.sleep(0.1)
 
@@ -210,7 +211,7 @@ state = "{directory}/state"
     def empty(self) -> None:
         if names := self.ctr("images", "ls", "-q").split():
             self.ctr("images", "rm", "--sync", *names)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while self.content():
             # What was never referenced waits for the collector, which a removal wakes.
             self.ctr("content", "rm", *self.content())
@@ -244,7 +245,7 @@ class Engine(Process):
             "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid",
             "--bridge", self.bridge, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
         ], directory / "log")  # fmt: skip
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while subprocess.run(self._docker("info"), capture_output=True, check=False, env=self._environment).returncode:
             assert time.monotonic() < deadline and self.process.poll() is None, self.log.read_text()[-2000:]
             time.sleep(0.2)

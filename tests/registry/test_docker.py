@@ -19,7 +19,7 @@ from ansible_collections.windward.airflow.plugins.module_utils import _ecr_image
 from api_script import run_module
 from fault_proxy import FaultProxy
 from images import Layer, Made, Pusher, noise
-from servers import DockerRegistry, Engine
+from servers import PATIENCE, DockerRegistry, Engine
 
 NODES = ["first", "second"]
 Load = Callable[..., dict[str, Any]]
@@ -43,7 +43,7 @@ def made(push: Pusher, layers: list[Layer]) -> Made:
 @pytest.fixture
 def load(engine: Engine, registry: DockerRegistry, repository: str, capsys: pytest.CaptureFixture[str]) -> Load:
     for name in NODES:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 engine.ctr(name, "version")
