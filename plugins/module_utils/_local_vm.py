@@ -245,6 +245,12 @@ def is_same_process(pid_file: str, stat: str) -> bool:
     return recorded == [stat.split(" ", 1)[0], after_name[19]]
 
 
+def is_older(stat: str, pid_file: str) -> bool:
+    """Whether the process with this /proc/PID/stat began before the one that wrote the PID file."""
+    after_name, recorded = stat.rpartition(")")[2].split(), pid_file.split()
+    return len(recorded) == 2 and len(after_name) >= 20 and int(after_name[19]) < int(recorded[1])
+
+
 def network_file(vm: Vm, site: Site) -> str:
     return f"""[Match]
 Name=host0

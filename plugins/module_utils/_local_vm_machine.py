@@ -39,6 +39,7 @@ from ._local_vm_host import (
 from ._local_vm_image import image_path
 
 BOOT_SECONDS = 120
+START_SECONDS = 30  # of a process that takes a moment
 STOP_SECONDS = 30
 
 # $1 is the PID file, then control groups up to "--", then the command. The PID and its start time are written before
@@ -97,6 +98,12 @@ class Machine:
     def own_forwarders(self) -> dict[tuple[int, int], int]:
         return {(here, there): pid for pid, here, address, there in forwarders() if address == self.vm.address}
 
+    def serving(self) -> dict[tuple[int, int], int]:
+        """Without those of before a reboot: they are about to end, as they would have with the VM."""
+        recorded = read(self.pid_file)
+        found = self.own_forwarders().items()
+        return {pair: pid for pair, pid in found if not lv.is_older(read(f"/proc/{pid}/stat"), recorded)}
+
     @property
     def files(self) -> dict[str, str]:
         return lv.own_files(self.vm, self.site, self.inputs.resolv_conf, self.inputs.public_key)
@@ -115,7 +122,7 @@ class Machine:
             running=bool(pid),
             outdated=bool(pid) and not (as_wanted and bridged),
             stale_files=frozenset(self.stale_files() if exists else ()),
-            forwarded=frozenset(self.own_forwarders()),
+            forwarded=frozenset(self.serving()),
             leftovers=any(path.exists() for path in self.cgroups),
         )
 
@@ -166,7 +173,7 @@ class Machine:
         groups = [str(path) for path in self.cgroups]
         command = lv.nspawn(self.vm, self.site)
         detach(self.unit, LAUNCH, str(self.pid_file), *groups, "--", *command, log=self.directory / "console.log")
-        if not until(self.pid_file.exists, 10):
+        if not until(self.pid_file.exists, START_SECONDS):
             raise LocalVmError(f"{self.vm.name} did not start: {self.console()}")
 
     def seed_packages(self) -> None:
@@ -181,10 +188,15 @@ class Machine:
                 end(pid)
 
     def forward(self) -> None:
-        pid, target = str(self.pid), self.vm.address
-        for here, there in set(self.vm.forward) - set(self.own_forwarders()):
+        pid, target, serving = str(self.pid), self.vm.address, self.serving()
+        for pair, former in self.own_forwarders().items():
+            if pair not in serving:
+                if under_systemd():
+                    run("systemctl", "stop", f"{self.unit}-{pair[0]}", check=False)  # the name is free afterwards
+                end(former)
+        for here, there in set(self.vm.forward) - set(serving):
             detach(f"{self.unit}-{here}", FORWARD, pid, f"127.0.0.1:{here}", f"{target}:{there}")
-            if not until(partial(answers, here), 5):
+            if not until(partial(answers, here), START_SECONDS):
                 raise LocalVmError(f"the forwarder from port {here} to {self.vm.name} did not start")
 
     def wait(self) -> list[str]:

@@ -190,7 +190,7 @@ def test_killed_vm_takes_its_forwarder_along_and_is_started() -> None:
     pid = machine(A).pid
     assert pid
     os.kill(pid, signal.SIGKILL)
-    assert host.until(lambda: not machine(A).own_forwarders(), 2)
+    assert host.until(lambda: not machine(A).own_forwarders(), 30)
     assert steps(bring(A, B, _ansible_check_mode=True)) == {"wwtest-a": ["start", "forward"], "wwtest-b": []}
     assert steps(bring(A, B)) == {"wwtest-a": ["start", "forward"], "wwtest-b": []}
     assert banner(PORT) == b"SSH-2.0"
@@ -199,7 +199,7 @@ def test_killed_vm_takes_its_forwarder_along_and_is_started() -> None:
 def test_dead_forwarder_is_repaired_alone() -> None:
     for pid in machine(A).own_forwarders().values():
         os.kill(pid, signal.SIGKILL)
-    assert host.until(lambda: not machine(A).own_forwarders(), 2)
+    assert host.until(lambda: not machine(A).own_forwarders(), 30)
     assert steps(bring(A, B)) == {"wwtest-a": ["forward"], "wwtest-b": []}
     assert banner(PORT) == b"SSH-2.0"
 
@@ -207,7 +207,7 @@ def test_dead_forwarder_is_repaired_alone() -> None:
 def test_vm_that_reboots_comes_back() -> None:
     boot, before = "cat /proc/sys/kernel/random/boot_id", machine(A).pid
     first = inside(A, f"{boot}; sudo systemd-run --quiet --on-active=1 systemctl reboot")
-    assert host.until(lambda: machine(A).pid not in (0, before), 90)
+    assert host.until(lambda: machine(A).pid not in (0, before), 180)
     assert steps(bring(A, B)) == {"wwtest-a": ["forward"], "wwtest-b": []}
     assert inside(A, boot) != first
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils import _local_vm as lv
+from ansible_collections.windward.airflow.plugins.module_utils import _local_vm_machine
 from ansible_collections.windward.airflow.plugins.module_utils._local_vm import Controller, Seen, Site, Vm
 from ansible_collections.windward.airflow.plugins.module_utils._local_vm_image import image_name
+from ansible_collections.windward.airflow.plugins.module_utils._local_vm_machine import Inputs, Machine
 
 SITE = Site("10.203.0.0/24", "airflow0", "bookworm", "http://deb.debian.org/debian", "/home/o p/state")
 VM = Vm("airflow-dev", "10.203.0.10", ((8080, 8080),))
@@ -157,6 +159,18 @@ STAT = "4711 (systemd) nspawn) S 1 4711 4711 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1
 )
 def test_reused_pid_is_not_taken_for_the_vm(pid_file: str, stat: str, same: bool) -> None:
     assert lv.is_same_process(pid_file, stat) is same
+
+
+def test_a_forwarder_of_before_a_reboot_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends half a second after the VM did, which may run again by then."""
+    one = Machine(VM, SITE, Inputs("", "", ""))
+    texts = {f"/proc/{pid}/stat": STAT.format(start=start) for pid, start in ((7, 899), (8, 900), (9, 901))}
+    monkeypatch.setattr(_local_vm_machine, "read", lambda path: texts.get(str(path), ""))
+    found = [(pid, 8070 + pid, VM.address, 80 + pid) for pid in (7, 8, 9, 10)]
+    monkeypatch.setattr(_local_vm_machine, "forwarders", lambda: found)
+    assert set(one.serving().values()) == {7, 8, 9, 10}, "nobody knows when the VM began"
+    texts[str(one.pid_file)] = "4711 900\n"
+    assert one.serving() == {(8078, 88): 8, (8079, 89): 9, (8080, 90): 10}
 
 
 @pytest.mark.parametrize(
