@@ -175,7 +175,7 @@ class Fleet:
         with ThreadPoolExecutor(max(len(plan.machines), 1)) as pool, measured(result["seconds"], "steps"):
             list(pool.map(perform, plan.machines, plan.steps))
         self.store.pin_host_keys()
-        if self.network.idle() or (not self.others_run() and until(self.network.idle, 3)):
+        if self.network.idle() or (not self.others_run() and until(self.network.idle, 10)):
             for command in self.network.present():
                 run(*command)
                 result["network"].append(shlex.join(command))
