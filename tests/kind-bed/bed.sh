@@ -109,7 +109,7 @@ step_engine() {
   docker info >/dev/null 2>&1 && return
   setsid nohup dockerd --data-root "$bed/docker" > "$bed/log/dockerd.log" 2>&1 < /dev/null &
   echo $! > "$bed/dockerd.pid"
-  for _ in $(seq 60); do docker info >/dev/null 2>&1 && break; sleep 0.5; done
+  for _ in $(seq 240); do docker info >/dev/null 2>&1 && break; sleep 0.5; done
   docker info >/dev/null
   # Whatever kube-proxy does, addresses of services and pods never leave this machine.
   iptables -w -C DOCKER-USER -d 10.96.0.0/12 -j REJECT 2>/dev/null || iptables -w -I DOCKER-USER -d 10.96.0.0/12 -j REJECT
