@@ -17,7 +17,7 @@ from uuid import uuid4
 from deployment import Deployment
 
 GUESSES = 31  # one more than it allows in a minute
-PATIENCE = 60  # seconds for what takes a moment
+PATIENCE = 180  # seconds for what takes a moment
 
 
 @dataclass
@@ -115,12 +115,25 @@ def logged(proxy: Proxy, mark: str, last: str, api_servers: list[str]) -> str:
 
     Airflow logs a request after it has answered, and a journal takes another moment.
     """
-    command = f"journalctl --namespace=airflow --since -10min --output=cat | grep -F '{mark}' || true"
     deadline = time.monotonic() + PATIENCE
-    while last not in (lines := "".join(proxy.deployment.shell(command, host) for host in api_servers)):
+    while last not in (lines := journal(proxy, mark, api_servers)):
         assert time.monotonic() < deadline, f"{last} is not among: {lines}"
         time.sleep(0.5)
     return lines
+
+
+def journal(proxy: Proxy, mark: str, api_servers: list[str]) -> str:
+    command = f"journalctl --namespace=airflow --since -10min --output=cat | grep -F '{mark}' || true"
+    return "".join(proxy.deployment.shell(command, host) for host in api_servers)
+
+
+def leads_to(proxy: Proxy, api_server: str) -> None:
+    """Wait until it does: it looks every two seconds, and wants to see one well twice that was away."""
+    mark, deadline = f"mark={uuid4().hex}", time.monotonic() + PATIENCE
+    while not journal(proxy, mark, [api_server]):
+        assert time.monotonic() < deadline, f"it leads nobody to {api_server}"
+        assert proxy.ask("GET", f"/api/v2/version?{mark}").status == 200
+        time.sleep(0.5)
 
 
 def believes_no_client(proxy: Proxy, api_servers: list[str]) -> None:

@@ -124,7 +124,7 @@ def test_the_proxy(vms: Deployment) -> None:
         finally:
             vms.shell("systemctl start airflow-api-server", host)
         answers(f"http://{vms.addresses[host]}:8080/api/v2/version")
-        time.sleep(8)  # the proxy looks every two seconds, and wants to see it well twice
+        proxy.leads_to(front, host)
     proxy.limits_guesses(front)
 
 
