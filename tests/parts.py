@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
     "NO_COLOR": "1",
+    "ANSIBLE_TIMEOUT": "60",  # seconds for an ssh server of a computer that is busy with other machines
 }
 
 # The longest first: the others fill the gaps.
