@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
   - Fails unless the archive is the one that is meant, knows each of the values, and helm renders it with them, by which
-    the chart's own schema judges them. No cluster is asked, and nothing is written.
+    the chart's own schema judges them. No cluster is asked.
   - M(kubernetes.core.helm_template) would leave the values in a directory for temporary files, and does nothing in
     check mode.
 options:
@@ -39,10 +39,15 @@ options:
     description: The values. They hold no secret.
     type: dict
     default: {}
+  memory:
+    description:
+      - A file that keeps the digest of what was accepted last, chart, values and helm together. The same is then not
+        tried again, for it would end the same way. Unset means that nothing is kept.
+    type: path
 attributes:
   check_mode:
     support: full
-    description: The same, since nothing is changed.
+    description: The same, memory included.
   diff_mode:
     support: none
     description: Nothing is changed.
@@ -66,8 +71,11 @@ path:
   sample: /srv/charts/airflow-1.22.0.tgz
 """
 
+import contextlib
 import hashlib
 import json
+import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -84,6 +92,22 @@ def unknown(path: str, values: dict[str, Any]) -> list[str]:
     return sorted(values.keys() - known)
 
 
+def digest(module: AnsibleModule) -> str:
+    """Of all that helm's answer depends on."""
+    helm = shutil.which(module.params["helm"])
+    about = os.stat(helm) if helm else None
+    program = [helm, about.st_size, about.st_mtime_ns] if about else []
+    what = [program, *(module.params[name] for name in ("sha256", "name", "namespace", "values"))]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
 def main() -> None:
     text = {"type": "str", "required": True}
     module = AnsibleModule(
@@ -94,6 +118,7 @@ def main() -> None:
             "name": text,
             "namespace": text,
             "values": {"type": "dict", "default": {}},
+            "memory": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -110,11 +135,18 @@ def main() -> None:
         module.fail_json(msg=f"{path} can't be read: {error}")
     if strange:
         module.fail_json(msg=f"{path} does not know the values {', '.join(strange)}")
+    memory, mark = module.params["memory"], digest(module)
+    if memory and read(memory) == mark:
+        module.exit_json(changed=False, path=path)
     place = [module.params["name"], path, "--namespace", module.params["namespace"]]
     command = [module.params["helm"], "template", *place, "--values", "-"]
     code, _out, said = module.run_command(command, data=json.dumps(module.params["values"]))
     if code:
         module.fail_json(msg=f"{path} does not take its values: {said.strip() or f'helm ended with {code}'}")
+    if memory:
+        with contextlib.suppress(OSError):  # then it is tried again
+            Path(memory).parent.mkdir(parents=True, exist_ok=True)
+            Path(memory).write_text(mark)
     module.exit_json(changed=False, path=path)
 
 

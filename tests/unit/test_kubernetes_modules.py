@@ -96,6 +96,26 @@ def test_a_chart_that_takes_its_values(chart: dict[str, Any], check: bool) -> No
     assert asked == ["template", "one", chart["path"], "--namespace", "two", "--values", "-"]
 
 
+def test_what_was_accepted_is_not_tried_again(chart: dict[str, Any], tmp_path: Path) -> None:
+    """Until the chart, the values or helm itself is another; what was refused is refused again."""
+    asked, memory = Path(f"{chart['helm']}.asked"), tmp_path / "cache" / "tried"
+
+    def tried(**values: Any) -> bool:
+        asked.unlink(missing_ok=True)
+        assert run("chart_tried", True, **chart, memory=str(memory), values=values)["changed"] is False
+        return asked.exists()
+
+    assert [tried(executor="a"), tried(executor="a"), tried(executor="b"), tried(executor="b")] == [True, False] * 2
+    for _number in range(2):
+        assert run("chart_tried", **chart, memory=str(memory), values={"executor": "LocalExecutor"})["failed"]
+    assert not tried(executor="b")
+    Path(chart["helm"]).write_text(f"{HELM}# newer\n")
+    assert tried(executor="b")
+    memory.unlink()
+    memory.mkdir()
+    assert [tried(executor="b"), tried(executor="b")] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("differs", "says"),
     [
