@@ -135,7 +135,6 @@ def lead(session: Any, far: socket.socket) -> None:
     session.shutdown()
 
 
-
 def exit_code(said: bytes, pod: str) -> int:
     """What Kubernetes says about how a command ended."""
     try:
