@@ -234,7 +234,8 @@ class Engine(Process):
         engine = CACHE / "kind-bed" / "engine" / "usr"
         # For what it starts itself.
         self._environment = {
-            **os.environ, "PATH": f"{engine}/sbin:{engine}/bin:{os.environ['PATH']}", "DOCKER_CONFIG": str(self.config),
+            **os.environ, "PATH": f"{engine}/sbin:{engine}/bin:{REGISTRY.parent}:{os.environ['PATH']}",
+            "DOCKER_CONFIG": str(self.config),
         }  # fmt: skip
         # Nobody is at it. But an engine that is told to have none removes docker0, which is another engine's.
         self.bridge = f"tests-{uuid.uuid4().hex[:8]}"
@@ -266,9 +267,10 @@ class Engine(Process):
         return done.stdout
 
     def _import(self, programs: Path) -> None:
-        """An image of containerd, a shell, and the libraries that they need."""
+        """An image of containerd, a shell, the pigz of Kind's nodes, and the libraries that they need."""
         root = self.directory / "root"
         wanted = {programs / "containerd": "bin/containerd", programs / "ctr": "bin/ctr"}
+        wanted |= {REGISTRY.parent / "pigz": "bin/unpigz"}  # containerd unpacks with it
         wanted |= {Path(shutil.which(name) or ""): f"bin/{name}" for name in ("sh", "uname", "mkdir", "rm")}
         for program in list(wanted):
             said = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True).stdout
