@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import re
+import shlex
 import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._docker import Docker
@@ -22,13 +23,15 @@ from ._image import MACHINES, PINNED, Image, Plan, Record, Seen, index_json
 from ._pipes import Local
 from ._registry import Blob, ImageError
 
-# One program tells all: each start of one in a container takes as long as all that it does.
+# One program tells all, and does then what its input says: to start one in a container takes as long as most of that.
 LOOK = r"""
-c() { "$ctr" -a "$address" -n "$namespace" "$@"; }
+c() { "$ctr" -a "$address" -n "$namespace" "$@" < /dev/null; }
 ctr=$1 address=$2 namespace=$3
 next() { printf '\n=\n'; }
-uname -m && next && c content ls -q && next && c images ls "$5" && next && c snapshots --snapshotter "$4" ls
+uname -m && next && c content ls -q && next && c images ls "$5" && next && c snapshots --snapshotter "$4" ls || exit
+printf '\n==\n' && read -r then && eval "$then"
 """
+LOOKED = b"\n==\n"
 QUEUE = 8  # chunks of a megabyte that wait for a node
 
 
@@ -46,15 +49,20 @@ class Node:
     ) -> None:
         self.name, self._start = name, start
         self._ctr, self._address, self._namespace, self._snapshotter = ctr, address, namespace, snapshotter
+        self._program: Any = None  # that has looked, and waits
         self.platform = ""
         self.seen = Seen({}, frozenset(), frozenset())
 
     def look(self, repository: str) -> Seen:
         pattern = re.sub(r"([.\[\]])", r"\\\\\1", repository)
-        said = self._run([
-            "sh", "-c", LOOK, "sh", self._ctr, self._address, self._namespace, self._snapshotter,
-            f'name~="^{pattern}[:@]"',
-        ], "its containerd can't be asked")
+        self.close()
+        command = ["sh", "-c", LOOK, "sh", self._ctr, self._address, self._namespace, self._snapshotter]
+        with self._troubles():
+            self._program = self._start([*command, f'name~="^{pattern}[:@]"'])
+            out, err = self._program.output(LOOKED)
+        if not out.endswith(LOOKED):
+            raise ImageError(f"node {self.name}: its containerd can't be asked: {last(err or out)}")
+        said = out.removesuffix(LOOKED).decode(errors="replace")
         machine, content, names, chains = (part.strip() for part in said.split("\n=\n"))
         self.platform = MACHINES.get(machine, f"linux/{machine}")
         records = {}
@@ -67,47 +75,66 @@ class Node:
         self.seen = Seen(records, frozenset(content.split()), committed)
         return self.seen
 
-    def stream(self, image: Image) -> Stream:
+    def stream(self, image: Image, plan: Plan, pinned: bool) -> Stream:
+        """The import, and all that follows it."""
         command = self._command("images", "import", "--local", "--platform", image.platform)
-        try:
-            return Stream(self.name, self._start([*command, "--snapshotter", self._snapshotter, "-"]))
-        except (ImageError, OSError) as exc:
-            raise ImageError(f"node {self.name}: {reason(exc)}") from exc
+        commands = [[*command, "--snapshotter", self._snapshotter, "-"], *self._naming(image, plan, pinned)]
+        with self._troubles():
+            return Stream(self.name, self._tell(commands))
 
     def settle(self, image: Image, plan: Plan, pinned: bool) -> None:
-        """Names and labels; the tag last, so that it never stands for what isn't whole."""
+        """A plan without an import."""
+        if commands := self._naming(image, plan, pinned):
+            with self._troubles():
+                program = self._tell(commands)
+            self._finish(program, "its names can't be set")
+
+    def close(self) -> None:
+        """Nothing is to be done any more."""
+        if self._program:
+            self._program.close()
+            self._program = None
+
+    def _tell(self, commands: list[list[str]]) -> Any:
+        """The program that has looked, which now does one after the other until one fails."""
+        self._program.write((" && ".join(map(shlex.join, commands)) + "\n").encode())
+        program, self._program = self._program, None
+        return program
+
+    def _naming(self, image: Image, plan: Plan, pinned: bool) -> list[list[str]]:
+        """Names and labels; the tag, which takes over the labels, comes late: it never stands for what isn't whole."""
         tags = image.names[1:] if plan.rename else ()
-        for name in plan.label:
-            if name not in tags:
-                self._label(name, pinned)
-        for tag in tags:
-            self._run(self._command("images", "tag", "--local", "--force", image.names[0], tag), f"{tag} can't be set")
-        for name in plan.release:
-            self._label(name, False)
+        return [
+            *(self._label(name, pinned) for name in plan.label if name not in tags),
+            *(self._command("images", "tag", "--local", "--force", image.names[0], tag) for tag in tags),
+            *(self._label(name, False) for name in plan.release),
+        ]
 
     def forget(self, name: str) -> None:
         """Best effort after a failed import, whose own error is what matters."""
-        with contextlib.suppress(ImageError):
-            self._run(self._command("images", "rm", name), "")
+        with contextlib.suppress(ImageError, OSError):
+            self._finish(self._start(self._command("images", "rm", name)), "")
 
-    def _label(self, name: str, pinned: bool) -> None:
-        label = f"{PINNED}={'pinned' if pinned else ''}"
-        self._run(self._command("images", "label", name, label), f"{name} can't be labelled")
+    def _label(self, name: str, pinned: bool) -> list[str]:
+        return self._command("images", "label", name, f"{PINNED}={'pinned' if pinned else ''}")
 
     def _command(self, *words: str) -> list[str]:
         return [self._ctr, "-a", self._address, "-n", self._namespace, *words]
 
-    def _run(self, command: list[str], trouble: str) -> str:
-        try:
-            with contextlib.closing(self._start(command)) as program:
-                program.close_input()
-                out, err = program.output()
-                code = ended(program)
-        except (ImageError, OSError, subprocess.SubprocessError) as exc:
-            raise ImageError(f"node {self.name}: {reason(exc)}") from exc
+    def _finish(self, program: Any, trouble: str) -> None:
+        with self._troubles(), contextlib.closing(program):
+            program.close_input()
+            out, err = program.output()
+            code = ended(program)
         if code:
             raise ImageError(f"node {self.name}: {trouble}: {last(err or out)}")
-        return str(out.decode(errors="replace"))
+
+    @contextlib.contextmanager
+    def _troubles(self) -> Iterator[None]:
+        try:
+            yield
+        except (ImageError, OSError, subprocess.SubprocessError) as exc:
+            raise ImageError(f"node {self.name}: {reason(exc)}") from exc
 
 
 class Stream:

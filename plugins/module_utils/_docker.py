@@ -159,7 +159,7 @@ class _Program(Pipes):
 
     def __init__(self, docker: Docker, name: str, timeout: float) -> None:
         self._docker, self._name = docker, name
-        self._link = docker.attach(name)
+        self._link, self._mixed = docker.attach(name), b""
         super().__init__(self._link.fileno(), [self._link.fileno()], timeout)
 
     def close_input(self) -> None:
@@ -170,15 +170,18 @@ class _Program(Pipes):
         with contextlib.suppress(OSError):
             self._link.shutdown(socket.SHUT_RDWR)
 
-    def output(self) -> tuple[bytes, bytes]:
+    def _take(self, _descriptor: int, chunk: bytes) -> None:
         """The engine mixes both streams, in frames with a head of eight bytes."""
-        said: dict[int, bytes] = {1: b"", 2: b""}
-        (mixed,) = self.read()
-        while len(mixed) >= 8:
-            kind, length = struct.unpack(">BxxxL", mixed[:8])
-            said[kind] = said.get(kind, b"") + mixed[8 : 8 + length]
-            mixed = mixed[8 + length :]
-        return said[1], said[2]
+        self._mixed += chunk
+        while len(self._mixed) >= 8:
+            kind, length = struct.unpack(">BxxxL", self._mixed[:8])
+            if len(self._mixed) < 8 + length:
+                break
+            said, self._mixed = self._mixed[8 : 8 + length], self._mixed[8 + length :]
+            if kind == 1:
+                self._out += said
+            elif kind == 2:
+                self._err += said
 
     def code(self) -> int | None:
         return self._docker.code(self._name)

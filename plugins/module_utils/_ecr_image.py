@@ -54,6 +54,13 @@ class Delivery:
         self.rows: dict[str, dict[str, Any]] = {}
 
     def run(self, check_mode: bool) -> Image:
+        try:
+            return self._run(check_mode)
+        finally:
+            for node in self._nodes:
+                node.close()
+
+    def _run(self, check_mode: bool) -> Image:
         image = self._look()
         plans = self._plans(image)
         self.rows = {
@@ -107,7 +114,7 @@ class Delivery:
         try:
             for node, plan in plans.items():
                 if plan.imports:
-                    streams[node] = node.stream(image)
+                    streams[node] = node.stream(image, plan, self._pinned)
             self._total += sum(blob.size for blob in image.blobs if any(blob in plan.blobs for plan in plans.values()))
             for blob in image.blobs:
                 takers = [stream for node, stream in streams.items() if blob in plans[node].blobs]
@@ -127,11 +134,12 @@ class Delivery:
 
         def settle(node: Node) -> str:
             try:
-                if node in streams and (trouble := streams[node].result()):
+                if node not in streams:
+                    node.settle(image, plans[node], self._pinned)
+                elif trouble := streams[node].result():
                     if image.names[0] not in node.seen.names:
                         node.forget(image.names[0])
                     return trouble
-                node.settle(image, plans[node], self._pinned)
                 self.rows[node.name]["changed"] = bool(self.rows[node.name]["steps"])
             except ImageError as exc:
                 return str(exc).removeprefix(f"node {node.name}: ")

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 
 
 class Pipes:
-    """The ends of a program's input and outputs; `finish_input` and what reads may run in threads of their own."""
+    """The ends of a program's input and outputs; `close_input` and what reads may run in threads of their own."""
 
-    def __init__(self, given: int, said: list[int], timeout: float) -> None:
-        self._given, self._outputs, self._timeout = given, said, timeout
+    def __init__(self, given: int, outputs: list[int], timeout: float) -> None:
+        self._given, self._outputs, self._timeout = given, outputs, timeout
         self._ended = 0.0
-        for descriptor in {given, *said}:
+        self._out = self._err = b""
+        for descriptor in {given, *outputs}:
             os.set_blocking(descriptor, False)
 
     def write(self, data: bytes) -> None:
@@ -29,20 +31,24 @@ class Pipes:
     def close_input(self) -> None:
         self._ended = time.monotonic()
 
-    def read(self) -> list[bytes]:
-        """All that each output says until the program's end, which may be long in coming while there is input."""
-        said = {descriptor: b"" for descriptor in self._outputs}
-        still = list(self._outputs)
-        while still:
-            ready = select.select(still, [], [], 1)[0]
-            if not ready and self._ended and time.monotonic() - self._ended > self._timeout:
+    def output(self, last: bytes = b"") -> tuple[bytes, bytes]:
+        """All that it says until its end, which may be long in coming while there is input, or until it says `last`."""
+        began = time.monotonic()
+        while self._outputs and not (last and self._out.endswith(last)):
+            ready = select.select(self._outputs, [], [], 1)[0]
+            since = began if last else self._ended
+            if not ready and since and time.monotonic() - since > self._timeout:
                 raise TimeoutError
             for descriptor in ready:
                 if chunk := os.read(descriptor, 1 << 16):
-                    said[descriptor] += chunk
+                    self._take(descriptor, chunk)
                 else:
-                    still.remove(descriptor)
-        return list(said.values())
+                    self._outputs.remove(descriptor)
+        said, self._out, self._err = (self._out, self._err), b"", b""
+        return said
+
+    def _take(self, descriptor: int, chunk: bytes) -> None:
+        raise NotImplementedError
 
 
 class Local(Pipes):
@@ -54,27 +60,35 @@ class Local(Pipes):
         )
         streams = (self._process.stdin, self._process.stdout, self._process.stderr)
         self._stdin, out, err = (stream for stream in streams if stream)
-        super().__init__(self._stdin.fileno(), [out.fileno(), err.fileno()], timeout)
+        self._stdout = out.fileno()
+        super().__init__(self._stdin.fileno(), [self._stdout, err.fileno()], timeout)
+
+    def _take(self, descriptor: int, chunk: bytes) -> None:
+        if descriptor == self._stdout:
+            self._out += chunk
+        else:
+            self._err += chunk
 
     def close_input(self) -> None:
         super().close_input()
         self._stdin.close()
 
     def abort(self) -> None:
-        self._process.kill()
+        """What it has started ends with it."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
 
-    def output(self) -> tuple[bytes, bytes]:
+    def output(self, last: bytes = b"") -> tuple[bytes, bytes]:
         try:
-            out, err = self.read()
+            return super().output(last)
         except TimeoutError:
             self.abort()
             raise
-        return out, err
 
     def code(self) -> int | None:
         return self._process.wait(self._timeout)
 
     def close(self) -> None:
-        self._process.kill()
+        self.abort()
         with self._process:
             pass  # closes what is open, and waits

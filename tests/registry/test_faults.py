@@ -485,7 +485,7 @@ def test_a_node_that_takes_nothing_any_more(
     push.image("1.0", [Layer("big", noise(20))])
 
     class Stuck(_containerd.Node):
-        def stream(self, image: _image.Image) -> _containerd.Stream:
+        def stream(self, *_words: Any) -> _containerd.Stream:
             return _containerd.Stream(self.name, Local(["sleep", "60"], 1))
 
     began = time.monotonic()

@@ -6,9 +6,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 import tarfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,8 +262,9 @@ class Program:
     def abort(self) -> None: ...
     def close(self) -> None: ...
 
-    def output(self) -> tuple[bytes, bytes]:
-        self.end.wait(10)
+    def output(self, last: bytes = b"") -> tuple[bytes, bytes]:
+        if not last:
+            self.end.wait(10)
         return self.said
 
     def code(self) -> int:
@@ -305,6 +308,8 @@ KEY PARENT KIND
 chain parent Committed
 parent  Committed
 running chain Active
+
+==
 """  # noqa: E501
 
 
@@ -331,7 +336,7 @@ def test_a_look() -> None:
 
 
 def test_a_node_that_is_empty() -> None:
-    empty = "aarch64\n\n=\n\n=\nREF TYPE DIGEST SIZE PLATFORMS LABELS\n\n=\nKEY PARENT KIND\n"
+    empty = "aarch64\n\n=\n\n=\nREF TYPE DIGEST SIZE PLATFORMS LABELS\n\n=\nKEY PARENT KIND\n\n==\n"
     one, _commands = node(Program(empty.encode()))
     assert one.look("example.org/a") == Seen({}, frozenset(), frozenset())
     assert one.platform == "linux/arm64"
@@ -344,13 +349,71 @@ def test_a_node_that_cannot_be_asked() -> None:
         one.look("example.org/a")
 
 
+def told(program: Program) -> list[list[str]]:
+    """The commands that the program which has looked is given."""
+    line = program.given.partition(b"\n")[0].decode()
+    return [shlex.split(part) for part in line.split(" && ")]
+
+
 def test_labels_before_tags_before_releases() -> None:
-    one, commands = node(Program(), Program(), Program())
+    program = Program(SAID.encode())
+    one, commands = node(program)
+    one.look("example.org/a")
+    one.settle(image(), Plan(), True)
+    assert not program.given
     one.settle(image(), Plan((), True, True, (OWN, TAG), (OLD,)), True)
-    assert [command[6] for command in commands] == ["label", "tag", "label"]
-    assert commands[0][7:] == [OWN, "io.cri-containerd.pinned=pinned"]
-    assert commands[1][-2:] == [OWN, TAG]
-    assert commands[2][7:] == [OLD, "io.cri-containerd.pinned="]
+    said = told(program)
+    assert [words[6] for words in said] == ["label", "tag", "label"] and len(commands) == 1
+    assert said[0][7:] == [OWN, "io.cri-containerd.pinned=pinned"]
+    assert said[1][-2:] == [OWN, TAG]
+    assert said[2][7:] == [OLD, "io.cri-containerd.pinned="]
+
+
+def test_names_that_cannot_be_set() -> None:
+    program = Program(SAID.encode())
+    one, _commands = node(program)
+    one.look("example.org/a")
+    program.said, program.ended = (b"", b"ctr: image: not found\n"), 1
+    with pytest.raises(ImageError, match=r"^node n: its names can't be set: image: not found$"):
+        one.settle(image(), Plan((), False, True), True)
+
+
+def test_an_import_and_its_names_are_one_program() -> None:
+    program = Program(SAID.encode())
+    one, commands = node(program)
+    one.look("example.org/a")
+    one.stream(image(), Plan((), True, True, (OWN, TAG)), True).abort()
+    said = told(program)
+    assert [words[6] for words in said] == ["import", "label", "tag"] and said[0][-1] == "-"
+    assert len(commands) == 1
+
+
+def test_a_node_is_told_once_what_to_do(tmp_path: Path) -> None:
+    """By a shell, of which what follows the first line is the import's."""
+    ctr = tmp_path / "ctr"
+    ctr.write_text("#!/bin/sh\n[ $6 != import ] || cat\n")
+    ctr.chmod(0o755)
+    one = _containerd.Node(
+        "n", lambda command: Local(command, 5), ctr=str(ctr), address="/s", namespace="a'b", snapshotter="o"
+    )  # fmt: skip
+    one.look("example.org/a")
+    program = one._tell([[str(ctr), "-a", "/s", "-n", "a'b", "images", "import"], ["echo", "and so on"]])
+    program.write(b"what is\nimported\n")
+    program.close_input()
+    assert program.output() == (b"what is\nimported\nand so on\n", b"") and program.code() == 0
+    program.close()
+
+
+def test_what_a_program_has_started_ends_with_it(tmp_path: Path) -> None:
+    program = Local(["sh", "-c", f"sleep 30 & echo $! > {tmp_path}/id; wait"], 1)
+    while not (tmp_path / "id").exists() or not (child := (tmp_path / "id").read_text()):
+        time.sleep(0.01)
+    program.abort()
+    program.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{child.strip()}/stat").exists() and " Z " not in Path(f"/proc/{child.strip()}/stat").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_program_that_takes_nothing_and_does_not_end() -> None:
