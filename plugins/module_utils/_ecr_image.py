@@ -46,7 +46,7 @@ class Delivery:
 
     def __init__(
         self, registry: Registry, reference: Reference, nodes: Sequence[Node], *, platform: str, pinned: bool,
-        say: Callable[[str], None] = lambda _line: None,
+        say: Callable[..., None] = lambda _line, at_once=False: None,
     ) -> None:
         self._registry, self._reference, self._nodes = registry, reference, nodes
         self._platform, self._pinned, self._say = platform, pinned, say
@@ -121,7 +121,7 @@ class Delivery:
                 self._send(image, blob, takers)
             if streams:
                 self._unmoved(image)
-                self._say("all is sent, the nodes unpack it")
+                self._say("all is sent, the nodes unpack it", at_once=True)
             for stream in streams.values():
                 stream.finish(image)
         except BaseException:

@@ -210,12 +210,12 @@ def nodes(options: dict[str, Any]) -> list[Node]:
     return [Node(name, door(docker, name, options["node_timeout"]), **where) for name in names or [os.uname().nodename]]
 
 
-def reporter(path: str | None) -> Callable[[str], None]:
+def reporter(path: str | None) -> Callable[..., None]:
     """Lines for the controller's half, which looks at them now and then."""
     last = [0.0]
 
-    def say(line: str) -> None:
-        if path and time.monotonic() - last[0] > 1:
+    def say(line: str, at_once: bool = False) -> None:
+        if path and (at_once or time.monotonic() - last[0] > 1):
             last[0] = time.monotonic()
             try:
                 with open(path, "w") as stream:
