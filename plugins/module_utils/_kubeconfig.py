@@ -9,7 +9,9 @@ https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-g
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
+import ipaddress
 import json
 import os
 import socket
@@ -72,10 +74,17 @@ class Way:
         """Who asks, unless the certificate says it."""
         if time.time() > self._until - SOON:
             self._run()
+            self._tls = self._tls and self._context()
         user = self._credentials
+        token = str(user.get("token") or "")
         if path := user.get("tokenFile"):  # whoever renews it writes it anew
-            return {"Authorization": f"Bearer {Path(path).read_text(encoding='utf-8').strip()}"}
-        if token := user.get("token"):
+            try:
+                token = Path(path).read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                raise no_way(self.given, f"the token in {path} can't be read") from error
+        if token := token.strip():
+            if not (token.isascii() and token.isprintable()):  # whoever sends it would show it in an error
+                raise no_way(self.given, "its token is not of printable ASCII characters")
             return {"Authorization": f"Bearer {token}"}
         if "username" in user:
             pair = f"{user['username']}:{user.get('password', '')}".encode()
@@ -99,7 +108,7 @@ class Way:
     def _via(self, scheme: str) -> Any:
         """The proxy: the cluster's own, or the environment's."""
         url = self._cluster.get("proxy-url")
-        if not url and not urllib.request.proxy_bypass(f"{self.host}:{self.port}"):
+        if not url and not _is_near(self.host, self.port):
             url = urllib.request.getproxies().get(scheme)
         via = urlsplit(url if "//" in url else f"//{url}") if url else None
         if via and (via.scheme not in ("", "http") or not via.hostname or via.port == 0):
@@ -158,6 +167,21 @@ class Way:
             self._until = datetime.fromisoformat(end.replace("Z", "+00:00")).timestamp() if end else float("inf")
         except (AttributeError, KeyError, TypeError, ValueError):
             raise no_way(self.given, f"{about['command']} gave no log-in") from None
+
+
+def _is_near(host: str, port: int) -> bool:
+    """Whether no proxy is asked, as kubectl judges it: this computer needs none, and no_proxy may name networks."""
+    if host == "localhost" or urllib.request.proxy_bypass(f"{host}:{port}"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for one in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(","):
+        with contextlib.suppress(ValueError):
+            if address in ipaddress.ip_network(one.strip(), strict=False):
+                return True
+    return address.is_loopback
 
 
 def _chosen(given: str | None, context: str | None) -> tuple[dict[str, Any], dict[str, Any]]:

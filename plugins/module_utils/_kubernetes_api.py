@@ -55,7 +55,7 @@ class Api:
             self._connection = None
 
     def get(self, path: str, **query: Any) -> Any:
-        return json.loads(self.text(path, **query))
+        return _parsed(self.text(path, **query))
 
     def text(self, path: str, **query: Any) -> str:
         left = self.tries
@@ -72,7 +72,7 @@ class Api:
         return list(self.get(path, **query)["items"] or ())
 
     def post(self, path: str, body: Any, **query: Any) -> Any:
-        return json.loads(self._ask("POST", path, query, body))
+        return _parsed(self._ask("POST", path, query, body))
 
     def may(self, **about: str) -> bool:
         """Whether the user may do something with a resource, by the names of ResourceAttributes."""
@@ -81,10 +81,10 @@ class Api:
         return bool(self.post(path, review)["status"].get("allowed"))
 
     def put(self, path: str, body: Any, **query: Any) -> Any:
-        return json.loads(self._ask("PUT", path, query, body))
+        return _parsed(self._ask("PUT", path, query, body))
 
     def patch(self, path: str, body: Any, kind: str = MERGE, **query: Any) -> Any:
-        return json.loads(self._ask("PATCH", path, query, body, kind))
+        return _parsed(self._ask("PATCH", path, query, body, kind))
 
     def delete(self, path: str, **query: Any) -> None:
         self._ask("DELETE", path, query)
@@ -153,6 +153,13 @@ class _Connection(http.client.HTTPConnection):
     def is_closed(self) -> bool:
         """Whether the server has had enough of it: there is something to read although nothing was asked."""
         return self.sock is None or bool(select.select([self.sock], [], [], 0)[0])
+
+
+def _parsed(said: str) -> dict[str, Any]:
+    try:
+        return {**json.loads(said)}
+    except (ValueError, TypeError):
+        raise KubernetesError("what answers there is no Kubernetes: it gives no JSON object", lasting=True) from None
 
 
 def _unreached(error: Exception) -> KubernetesError:

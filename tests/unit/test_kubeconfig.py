@@ -178,6 +178,29 @@ def test_a_file_with_a_token_is_beside_and_read_each_time(server: Server, tmp_pa
     assert len({one["from"] for one in server.asked}) == 1
 
 
+@pytest.mark.parametrize(("token", "sent"), [("t0\n", "Bearer t0"), (" t0 ", "Bearer t0"), (10, "Bearer 10")])
+def test_a_token_as_yaml_may_give_it(tmp_path: Path, token: Any, sent: str) -> None:
+    assert Way(written(tmp_path / "config", {"server": "http://h"}, {"token": token})).header()["Authorization"] == sent
+
+
+@pytest.mark.parametrize("token", ["5ecret\nX-Own: 1", "5ecr\u00e9t", "5ecret\x00"])
+def test_a_token_that_can_not_be_sent_is_not_shown(server: Server, tmp_path: Path, token: str) -> None:
+    with (
+        Api(written(tmp_path / "config", {"server": server.url}, {"token": token})) as api,
+        pytest.raises(KubernetesError, match="its token is not of printable ASCII characters") as told,
+    ):
+        api.get("/version")
+    assert "5ec" not in str(told.value) and server.asked == []
+
+
+def test_a_token_s_file_that_went(server: Server, tmp_path: Path) -> None:
+    with (
+        Api(written(tmp_path / "config", {"server": server.url}, {"tokenFile": "gone"})) as api,
+        pytest.raises(KubernetesError, match=f"the token in {tmp_path}/gone can't be read"),
+    ):
+        api.get("/version")
+
+
 def test_user_and_password(tmp_path: Path) -> None:
     way = Way(written(tmp_path / "config", {"server": "http://h"}, {"username": "u", "password": "p"}))
     assert way.header() == {"Authorization": f"Basic {base64.b64encode(b'u:p').decode()}"}
@@ -332,6 +355,34 @@ def test_a_proxy(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             Api(written(tmp_path / "config", cluster), tries=1).get("/version")
         monkeypatch.delenv("http_proxy", raising=False)
     assert server.asked == []  # CONNECT is no method that it knows
+
+
+@pytest.mark.parametrize(
+    ("host", "without", "direct"),
+    [
+        ("localhost", "", True), ("127.0.0.1", "", True), ("[::1]", "", True), ("10.1.2.3", "10.0.0.0/8", True),
+        ("10.1.2.3", "192.168.0.0/16,nonsense/8", False), ("api.example.org", ".example.org", True),
+        ("api.example.org", "10.0.0.0/8", False),
+    ],
+)  # fmt: skip
+def test_what_needs_no_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, without: str, direct: bool
+) -> None:
+    """A Kind cluster is on this computer, and networks in no_proxy are what sites write for kubectl."""
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
+    monkeypatch.setenv("no_proxy", without)
+    way = Way(written(tmp_path / "config", {"server": f"https://{host}:6443"}))
+    assert (way._proxy is None) is direct
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b""])
+def test_what_is_no_kubernetes(server: Server, tmp_path: Path, answer: bytes) -> None:
+    server.answers = [(200, answer)]
+    with (
+        Api(written(tmp_path / "config", {"server": server.url})) as api,
+        pytest.raises(KubernetesError, match="what answers there is no Kubernetes"),
+    ):
+        api.get("/version")
 
 
 def test_a_question_is_asked_again_and_a_change_is_not(server: Server, tmp_path: Path) -> None:
