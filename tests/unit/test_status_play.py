@@ -13,7 +13,7 @@ import pytest
 import yaml
 from test_preflight_play import ROOT, ansible
 
-VARIABLES = [*sorted((ROOT / "roles/airflow/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
+VARIABLES = [*sorted((ROOT / "roles/contract/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
              ROOT / "roles/verify/vars/main.yml"]  # fmt: skip
 LOOKED = {"components": {"scheduler": {"digest": "1"}}, "release": "r", "dags_release": "d"}
 
