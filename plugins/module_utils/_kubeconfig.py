@@ -134,7 +134,7 @@ class Way:
                 context.load_cert_chain(name)
             finally:
                 os.unlink(name)
-        elif "client-certificate" in user:
+        elif user.get("client-certificate"):
             context.load_cert_chain(user["client-certificate"], user["client-key"])
         return context
 
@@ -192,12 +192,14 @@ def _chosen(given: str | None, context: str | None) -> tuple[dict[str, Any], dic
         raise KubernetesError(f"The Python package PyYAML is needed on this host: {error}", lasting=True) from error
     known: dict[str, dict[str, Any]] = {"clusters": {}, "contexts": {}, "users": {}}
     seen = False
-    for place in (given or DEFAULT).split(os.pathsep):
-        path = Path(place).expanduser()
+    for path in [Path(place).expanduser() for place in (given or DEFAULT).split(os.pathsep) if place]:
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            content = yaml.safe_load(text) if text.strip() else {}
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise no_way(given, f"{path} can't be read: {error.strerror}") from error
         except yaml.YAMLError as error:
             raise no_way(given) from error
         seen = True
@@ -219,6 +221,8 @@ def _chosen(given: str | None, context: str | None) -> tuple[dict[str, Any], dic
     user = entry("users", chosen["user"]) if chosen.get("user") else {}
     if "auth-provider" in user:
         raise no_way(given, "auth-provider went with Kubernetes 1.26: exec has come in its place")
+    if any(name in user for name in ("as", "as-uid", "as-groups", "as-user-extra")):
+        raise no_way(given, "its user asks as another, which kubernetes.core would not do: give that one's own log-in")
     return entry("clusters", chosen.get("cluster")), user
 
 

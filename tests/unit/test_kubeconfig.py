@@ -118,6 +118,17 @@ def test_files_are_merged_and_the_first_counts(
     assert Way(third).header() == {"Authorization": "Bearer third"}
 
 
+@pytest.mark.parametrize("others", [":{}", "{}:", "/nowhere::{}", "{empty}:{}"])
+def test_what_has_no_name_or_is_empty_is_passed_over(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    """As `export KUBECONFIG=$KUBECONFIG:...` gives it where there was none."""
+    (tmp_path / "empty").write_text("\n")
+    own = written(tmp_path / "own", {"server": server.url}, {"token": "own"})
+    monkeypatch.setenv("KUBECONFIG", others.format(own, empty=tmp_path / "empty"))
+    assert Way().header() == {"Authorization": "Bearer own"}
+
+
 def test_without_a_name_it_is_kubectls_own_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "home/.kube").mkdir(parents=True)
     written(tmp_path / "home/.kube/config", {"server": server.url + "/k8s/clusters/c-1/"})
@@ -147,6 +158,11 @@ def test_a_file_that_leads_nowhere(tmp_path: Path, content: str | None, context:
     assert str(told.value) == f"there is no way to a cluster: {says} ({path})" and told.value.lasting
 
 
+def test_a_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(KubernetesError, match=f"there is no way to a cluster: {tmp_path} can't be read: Is a dir"):
+        Way(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("cluster", "user", "says"),
     [
@@ -157,6 +173,7 @@ def test_a_file_that_leads_nowhere(tmp_path: Path, content: str | None, context:
         ({"server": "https://h", "proxy-url": "socks5://u:5ecret@h"}, {}, "its proxy, or that of the environment"),
         ({"server": "https://h", "proxy-url": "http://u:5ecret@h:x"}, {}, "it is no kubeconfig"),
         ({"server": "https://h"}, {"auth-provider": {"name": "gcp"}}, "auth-provider went with Kubernetes 1.26"),
+        ({"server": "https://h"}, {"token": "5ecret", "as": "other"}, "its user asks as another"),
     ],
 )
 def test_what_it_names_and_can_not_be_used(tmp_path: Path, cluster: Any, user: Any, says: str) -> None:
