@@ -118,24 +118,23 @@ class Way:
 
     def _context(self) -> ssl.SSLContext:
         cluster, user = self._cluster, self._credentials
-        authority = _pem(cluster, "certificate-authority-data")
-        context = ssl.create_default_context(cadata=authority, cafile=cluster.get("certificate-authority"))
+        context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority"))
         # As other clients of Kubernetes: certificates of clusters often lack what RFC 5280 asks for.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if cluster.get("insecure-skip-tls-verify"):
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        certificate, key = _pem(user, "client-certificate-data"), _pem(user, "client-key-data")
+        certificate, key = _pem(user, "client-certificate"), _pem(user, "client-key")
         if certificate and key:
             # OpenSSL takes a key from a file only.
             descriptor, name = tempfile.mkstemp()
             try:
                 with open(descriptor, "w", encoding="ascii") as stream:
                     stream.write(f"{certificate}\n{key}")
-                context.load_cert_chain(name)
+                context.load_cert_chain(name, password="")  # without one OpenSSL would ask a person
             finally:
                 os.unlink(name)
-        elif user.get("client-certificate"):
-            context.load_cert_chain(user["client-certificate"], user["client-key"])
+        elif certificate or key:
+            raise no_way(self.given, "its user has a certificate without a key, or a key without a certificate")
         return context
 
     def _run(self) -> None:
@@ -239,6 +238,7 @@ def _beside(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pem(about: dict[str, Any], name: str) -> str | None:
-    """Certificates and keys are in base64 there, and as they are in what a program gives."""
-    text = about.get(name)
-    return text if not text or text.startswith("-----") else base64.b64decode(text).decode()
+    """Certificates and keys are in base64 there, as they are in what a program gives, or in a file that is named."""
+    if text := about.get(f"{name}-data"):
+        return str(text) if text.startswith("-----") else base64.b64decode(text).decode()
+    return Path(about[name]).read_text(encoding="utf-8") if about.get(name) else None

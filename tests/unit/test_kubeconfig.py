@@ -10,6 +10,8 @@ import ipaddress
 import json
 import os
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +25,8 @@ from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api i
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +178,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
         ({"server": "https://h", "proxy-url": "http://u:5ecret@h:x"}, {}, "it is no kubeconfig"),
         ({"server": "https://h"}, {"auth-provider": {"name": "gcp"}}, "auth-provider went with Kubernetes 1.26"),
         ({"server": "https://h"}, {"token": "5ecret", "as": "other"}, "its user asks as another"),
+        ({"server": "https://h"}, {"client-key-data": "YQ=="}, "its user has a certificate without a key"),
     ],
 )
 def test_what_it_names_and_can_not_be_used(tmp_path: Path, cluster: Any, user: Any, says: str) -> None:
@@ -317,20 +322,39 @@ def data(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-@pytest.mark.parametrize("inside", [True, False])
-def test_a_certificate_says_who_asks(tls: Server, authority: Authority, tmp_path: Path, inside: bool) -> None:
+@pytest.mark.parametrize("inside", ["", "client-certificate", "client-certificate certificate-authority client-key"])
+def test_a_certificate_says_who_asks(tls: Server, authority: Authority, tmp_path: Path, inside: str) -> None:
     """In the file itself, and as paths beside it. This authority lacks what Python 3.13 asks for by itself."""
     certificate, key = authority.pair("admin")
     names = {"certificate-authority": tmp_path / "ca.crt"}, {"client-certificate": certificate, "client-key": key}
     cluster, user = (
-        {f"{name}-data": data(path) for name, path in one.items()}
-        if inside
-        else {name: path.name for name, path in one.items()}
+        dict(
+            (f"{name}-data", data(path)) if name in inside.split() else (name, path.name) for name, path in one.items()
+        )
         for one in names
     )
     with Api(written(tmp_path / "config", {"server": tls.url, **cluster}, user)) as api:
         assert api.get("/version")["gitVersion"] == "v1.33.0"
     assert (tls.asked[0]["user"], tls.asked[0]["authorization"]) == ("admin", None)
+
+
+def test_a_key_that_wants_a_password_asks_nobody(authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.pair("admin")
+    held = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"5ecret")
+    key.write_bytes(held.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))
+    user = {"client-certificate": certificate.name, "client-key": key.name}
+    code = (
+        "import sys; from ansible_collections.windward.airflow.plugins.module_utils._kubeconfig import Way; "
+        "Way(sys.argv[1])"
+    )
+    # Without a terminal OpenSSL would ask standard input.
+    asked = [sys.executable, "-c", code, written(tmp_path / "config", {"server": "https://h"}, user)]
+    done = subprocess.run(
+        asked, input="5ecret\n", env={**os.environ, "PYTHONPATH": str(ROOT / ".collections")}, capture_output=True,
+        text=True, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert "a certificate or key that it names can't be used" in done.stderr, done
 
 
 def test_a_program_may_give_a_certificate(tls: Server, authority: Authority, tmp_path: Path) -> None:
