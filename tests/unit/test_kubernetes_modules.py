@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.filter.kubernetes_plan import kubernetes_plan
-from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import KubernetesError, NotThere
-from ansible_collections.windward.airflow.plugins.modules import kubernetes_job
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import Api, KubernetesError, NotThere
+from ansible_collections.windward.airflow.plugins.modules import kubernetes_job, kubernetes_objects
 from ansible_collections.windward.airflow.plugins.modules.kubernetes_secret_store import referred
 from chart_case import COMPONENTS, DEPLOYMENT, SECRETS
+from cluster_api import ClusterApi, pod
 from test_modules_host import run
 
 
@@ -167,3 +168,40 @@ def test_what_was_said_of_a_former_job_is_not_said_of_this_one(monkeypatch: Any,
     job.make()
     with pytest.raises(KubernetesError, match="can't start: violates PodSecurity") if refused else nullcontext():
         job.run(10)
+
+
+SERVER: dict[str, Any] = {
+    "kind": "StatefulSet", "metadata": {"name": "s", "generation": 2},
+    "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "s"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "lacks"),
+    [
+        ({"observedGeneration": 2, "readyReplicas": 1, "updatedReplicas": 1}, ""),
+        ({"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1}, "its controller has not seen it."),
+        ({"observedGeneration": 2, "readyReplicas": 1}, "0 of 1 pods are ready."),  # the pod of before
+        ({"observedGeneration": 2, "updatedReplicas": 1}, "0 of 1 pods are ready."),
+    ],
+)
+def test_whether_all_pods_are_ready_and_as_declared(status: dict[str, int], lacks: str) -> None:
+    """As Kubernetes gives it: a number that is 0 it leaves out."""
+    assert kubernetes_objects.lacks({**SERVER, "status": status}) == lacks
+
+
+def test_what_keeps_pods_from_being_ready_is_said(tmp_path: Path) -> None:
+    waiting = pod("s-0", ready=False)
+    told = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available."}
+    waiting["status"] = {"phase": "Pending", "conditions": [told]}
+    with ClusterApi() as cluster, Api(cluster.kubeconfig(tmp_path)) as api:
+        cluster.pods = [waiting]
+        found = kubernetes_objects.Objects(api, "airflow").why(SERVER)
+    assert found == ["s-0 is Pending. 0/2 nodes are available."]
+
+
+def test_volumes_to_come_stay_as_they_are() -> None:
+    """Kubernetes would refuse the whole object, and for ever: the volume itself may have been grown by hand."""
+    there, other = ({**SERVER, "spec": {"replicas": n, "volumeClaimTemplates": [n]}} for n in (1, 2))
+    assert kubernetes_objects.lasting(other, there)["spec"] == {"replicas": 2, "volumeClaimTemplates": [1]}
+    assert kubernetes_objects.lasting(other, {}) == other
