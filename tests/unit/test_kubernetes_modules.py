@@ -55,11 +55,12 @@ def test_another_migration_is_another_release_and_restarts_nothing() -> None:
     assert annotations[0] != annotations[1] and first["values"] == other["values"]
 
 
-def test_one_way_leads_to_the_cluster(monkeypatch: Any) -> None:
-    """kubernetes.core would take another one."""
-    monkeypatch.setenv("K8S_AUTH_HOST", "https://192.0.2.1")
+@pytest.mark.parametrize("name", ["K8S_AUTH_HOST", "K8S_AUTH_IMPERSONATE_USER", "HELM_KUBECONTEXT", "HELM_DRIVER"])
+def test_one_way_leads_to_the_cluster(monkeypatch: Any, name: str) -> None:
+    """kubernetes.core or helm would take another one, or leave its records elsewhere."""
+    monkeypatch.setenv(name, "x")
     said = run("cluster_found", namespace="airflow")["msg"]
-    assert said.startswith("The cluster can't be looked at: K8S_AUTH_HOST in the environment")
+    assert said.startswith(f"The cluster can't be looked at: {name} in the environment")
 
 
 @pytest.mark.parametrize("content", ["users: [", "[1, 2]", "token: 5ecret: 5ecret", "\\x00"])
