@@ -138,6 +138,7 @@ class Batch:
     def __init__(self) -> None:
         self.jobs: list[Any] = []
         self.events = [("former", "exceeded quota: small")]
+        self.pods: list[Any] = []
 
     def post(self, _path: str, body: Any) -> None:
         self.jobs.append({**body, "metadata": {**body["metadata"], "uid": "later"}})
@@ -149,7 +150,7 @@ class Batch:
 
     def items(self, path: str, **query: str) -> Any:
         if not path.endswith("/events"):
-            return []
+            return self.pods
         self.jobs[0]["status"] = {"succeeded": 1}  # by the time that it is asked for again
         asked = query["fieldSelector"]
         return [{"reason": "FailedCreate", "message": said} for uid, said in self.events
@@ -168,7 +169,23 @@ def test_what_was_said_of_a_former_job_is_not_said_of_this_one(monkeypatch: Any,
     job = kubernetes_job.Job(SimpleNamespace(params={"namespace": "airflow", "definition": definition}))
     job.make()
     with pytest.raises(KubernetesError, match="can't start: violates PodSecurity") if refused else nullcontext():
-        job.run(10)
+        job.run(10, 10)
+
+
+@pytest.mark.parametrize("patience", [0, 10])
+def test_a_job_that_no_node_takes_is_not_waited_for_as_long_as_it_may_take(monkeypatch: Any, patience: int) -> None:
+    """A node may have to be made first."""
+    cluster, told = Batch(), {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    cluster.pods = [{"metadata": {"name": "migrate-x"}, "status": {"conditions": [told]}}]
+    monkeypatch.setattr(kubernetes_job, "cluster", lambda _module: cluster)
+    definition = {"metadata": {"name": "migrate", "labels": {"a": "b"}}}
+    job = kubernetes_job.Job(SimpleNamespace(params={"namespace": "airflow", "definition": definition}))
+    job.make()
+    says = "can't start: 0/1 nodes are available" if not patience else "it took longer than 1 s"
+    monkeypatch.setattr(job, "log", lambda: "")
+    with pytest.raises(KubernetesError, match=says):
+        job.run(1, patience)
+    assert bool(cluster.jobs) is bool(patience)
 
 
 SERVER: dict[str, Any] = {
