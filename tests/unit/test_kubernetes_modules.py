@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import tarfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.filter.kubernetes_plan import kubernetes_plan
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes import text
 from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import Api, KubernetesError, NotThere
 from ansible_collections.windward.airflow.plugins.modules import kubernetes_job, kubernetes_objects
 from ansible_collections.windward.airflow.plugins.modules.kubernetes_secret_store import referred
@@ -24,7 +26,9 @@ from test_modules_host import run
 
 class Store:
     def read(self, name: str) -> tuple[dict[str, str] | None, str]:
-        return ({"key": "of the site", "empty": ""}, "1") if name == "site" else (None, "")
+        held = {"key": b"of the site", "empty": b"", "line": b"of a file\n", "binary": b"\xfe\xed"}
+        secret = {"data": {key: base64.b64encode(value).decode() for key, value in held.items()}}
+        return (text(secret), "1") if name == "site" else (None, "")
 
 
 def test_a_secret_that_somebody_else_keeps() -> None:
@@ -37,6 +41,8 @@ def test_a_secret_that_somebody_else_keeps() -> None:
         ("other", "key", "jwt_secret is to come from Secret other, which is not there"),
         ("site", "other", "jwt_secret is to come from Secret site, which has no other"),
         ("site", "empty", "which has no empty"),
+        ("site", "line", "whose line has white space around it"),  # with it nobody would log in
+        ("site", "binary", "whose binary .* is no text"),
     ],
 )
 def test_one_that_is_not_there(name: str, key: str, says: str) -> None:
