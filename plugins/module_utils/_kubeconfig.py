@@ -52,7 +52,7 @@ class Way:
     def __init__(self, given: str | None = None, context: str | None = None) -> None:
         self.given = given or os.environ.get("KUBECONFIG") or None
         try:
-            self._cluster, self._user = _chosen(self.given, context)
+            self.context, self._cluster, self._user = _chosen(self.given, context)
             parts = urlsplit(self._cluster["server"])
             self.host, self.prefix = parts.hostname or "", parts.path.rstrip("/")
             self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -183,8 +183,8 @@ def _is_near(host: str, port: int) -> bool:
     return address.is_loopback
 
 
-def _chosen(given: str | None, context: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Cluster and user of a context. Of several files the first that has a name counts."""
+def _chosen(given: str | None, context: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """A context, its cluster and its user. Of several files the first that has a name counts."""
     try:
         import yaml
     except ImportError as error:
@@ -222,7 +222,7 @@ def _chosen(given: str | None, context: str | None) -> tuple[dict[str, Any], dic
         raise no_way(given, "auth-provider went with Kubernetes 1.26: exec has come in its place")
     if any(name in user for name in ("as", "as-uid", "as-groups", "as-user-extra")):
         raise no_way(given, "its user asks as another, which kubernetes.core would not do: give that one's own log-in")
-    return entry("clusters", chosen.get("cluster")), user
+    return context, entry("clusters", chosen.get("cluster")), user
 
 
 def _beside(folder: Path, about: dict[str, Any]) -> dict[str, Any]:

@@ -52,11 +52,12 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description:
-    - C(version) of Kubernetes, the phase of the C(namespace) and the level of C(pod_security) that it enforces,
-      C(denied) rights, phase and denied rights of each namespace C(elsewhere), C(storage_classes) unless the user may
-      not see them, the number of C(nodes) that take pods, sizes of the C(claims) that are there, classes and access
-      modes of these C(volumes), what of these names is C(helms) to remove, C(images) of the StatefulSets among them,
-      C(quotas) with what is used of them, and why pods would be C(refused).
+    - The kubeconfig's C(context) that was used, the C(version) of Kubernetes, the phase of the C(namespace) and the
+      level of C(pod_security) that it enforces, C(denied) rights, phase and denied rights of each namespace
+      C(elsewhere), C(storage_classes) unless the user may not see them, the number of C(nodes) that take pods, sizes of
+      the C(claims) that are there, classes and access modes of these C(volumes), what of these names is C(helms) to
+      remove, C(images) of the StatefulSets among them, C(quotas) with what is used of them, and why pods would be
+      C(refused).
   type: dict
   returned: success
   sample: {}
@@ -168,6 +169,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     classes = allowed(api, "/apis/storage.k8s.io/v1/storageclasses")
     asked = phase == "Active" and "pods" not in forbidden
     return {
+        "context": api.way.context,
         "version": version.removeprefix("v"),
         "namespace": phase,
         "pod_security": level,

@@ -119,6 +119,7 @@ def test_files_are_merged_and_the_first_counts(
     monkeypatch.setenv("KUBECONFIG", f"/nowhere:{first}:{second}:{third}")
     assert Way().header() == {"Authorization": "Bearer first"}
     assert Way(context="there").header() == {"Authorization": "Bearer second"}
+    assert (Way().context, Way(context="there").context) == ("here", "there")
     assert Way(third).header() == {"Authorization": "Bearer third"}
 
 

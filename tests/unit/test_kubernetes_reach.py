@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.windward.airflow.plugins.action.service_forward import Forwarder
 from ansible_collections.windward.airflow.plugins.filter.cluster_table import cluster_table, pods_told
 from ansible_collections.windward.airflow.plugins.filter.component_pods import component_pods
@@ -24,6 +26,7 @@ from ansible_collections.windward.airflow.plugins.modules.dag_gate import OF_A_P
 from api_script import ScriptedApi
 from cluster_api import ClusterApi, pod
 
+ROOT = Path(__file__).parents[2]
 MOUNTS = [{"name": "dags", "mountPath": "/opt/airflow/dags", "readOnly": True}, {"name": "config", "mountPath": "/c"}]
 RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
@@ -53,6 +56,27 @@ def changed(found: dict[str, Any], *path: str, value: Any) -> dict[str, Any]:
         place = place[key]
     place[path[-1]] = value
     return found
+
+
+FOUND = {"__kubernetes_found": {"found": {"context": "looked-at"}}}
+
+
+@pytest.mark.parametrize(
+    ("variables", "context"),
+    [
+        ({"airflow_kube_context": "given", "airflow_kind_cluster": {}, **FOUND}, "given"),
+        ({"airflow_kind_cluster": {"name": "small"}}, "kind-small"),
+        ({"airflow_kind_cluster": {}, **FOUND}, "kind-one"),
+        (FOUND, "looked-at"),
+        ({}, None),  # that of the environment, or the current one
+        ({"__kubernetes_found": {"failed": True}}, None),
+    ],
+)
+def test_a_run_stays_with_one_context(variables: dict[str, Any], context: str | None) -> None:
+    role = DataLoader().load_from_file(str(ROOT / "roles/kubernetes/vars/main.yml"), trusted_as_template=True)
+    nothing = {"airflow_kubeconfig": "/k", "airflow_kube_context": "", "airflow_proxy_environment": {}}
+    templar = Templar(loader=DataLoader(), variables={**role, "airflow_name": "one", **nothing, **variables})
+    assert templar.template(role["__kubernetes_environment"]).get("K8S_AUTH_CONTEXT") == context
 
 
 def test_one_pod_of_each_component_that_is_ready_and_stays() -> None:
