@@ -84,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.dumps(answer).encode() if not isinstance(answer, bytes) else answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        if status == 429:
+            self.send_header("Retry-After", "0")
         self.end_headers()
         self.wfile.write(content)
         self.close_connection = own.closing
@@ -439,6 +441,19 @@ def test_a_question_is_asked_again_and_a_change_is_not(server: Server, tmp_path:
         assert server.broken == 0
 
 
+@pytest.mark.parametrize(("times", "tries"), [(2, 3), (3, 3), (1, 1)])
+def test_who_has_too_much_to_do_is_asked_again(server: Server, tmp_path: Path, times: int, tries: int) -> None:
+    """Also for a change, of which nothing was done."""
+    server.answers = [(429, {"message": "too many requests"})] * times + [(200, {"done": True})]
+    with Api(written(tmp_path / "config", {"server": server.url}), tries=tries) as api:
+        if times < tries:
+            assert api.post("/api/v1/pods", {}) == {"done": True}
+        else:
+            with pytest.raises(KubernetesError, match="too many requests"):
+                api.post("/api/v1/pods", {})
+    assert len(server.asked) == min(times + 1, tries)
+
+
 def test_a_connection_that_the_server_closed_is_not_used(server: Server, tmp_path: Path) -> None:
     """So that a change does not fail by what was long ago."""
     server.closing = True
@@ -462,7 +477,7 @@ def test_a_connection_that_the_server_closed_is_not_used(server: Server, tmp_pat
 )
 def test_a_refusal(server: Server, tmp_path: Path, status: int, answer: Any, says: str, lasting: bool) -> None:
     server.answers = [(status, answer)]
-    with Api(written(tmp_path / "config", {"server": server.url}), where=" here") as api:
+    with Api(written(tmp_path / "config", {"server": server.url}), where=" here", tries=1) as api:
         for ask in (lambda: api.get("/things/a"), lambda: api.patch("/things/a", {}), lambda: api.delete("/things/a")):
             with pytest.raises(KubernetesError, match=says) as told:
                 ask()
