@@ -52,7 +52,7 @@ class Way:
     def __init__(self, given: str | None = None, context: str | None = None) -> None:
         self.given = given or os.environ.get("KUBECONFIG") or None
         try:
-            self.context, self._cluster, self._user = _chosen(self.given, context)
+            self.context, self._cluster, self._user = chosen(self.given, context)
             parts = urlsplit(self._cluster["server"])
             self.host, self.prefix = parts.hostname or "", parts.path.rstrip("/")
             self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -183,7 +183,7 @@ def _is_near(host: str, port: int) -> bool:
     return address.is_loopback
 
 
-def _chosen(given: str | None, context: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def chosen(given: str | None, context: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """A context, its cluster and its user. Of several files the first that has a name counts."""
     try:
         import yaml
