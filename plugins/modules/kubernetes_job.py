@@ -84,6 +84,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._kubernetes import OPTIONS, cluster, selector
 from ..module_utils._kubernetes_api import KubernetesError, NotThere
 
+REMOVAL = 300  # seconds: a pod is given 30, and nodes may be busy
 # Why a container does not start, and never will by waiting.
 HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
 
@@ -105,7 +106,10 @@ class Job:
         """With its pods, until it is gone."""
         with contextlib.suppress(NotThere):
             self.api.delete(f"{self.jobs}/{name}", propagationPolicy="Foreground")
+        deadline = time.monotonic() + REMOVAL
         while self.read(name):
+            if time.monotonic() > deadline:
+                raise KubernetesError(f"{name} was removed, but its pods do not go, as on a node that is lost")
             time.sleep(0.2)
 
     def make(self) -> None:

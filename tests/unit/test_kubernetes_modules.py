@@ -229,3 +229,15 @@ def test_volumes_to_come_stay_as_they_are() -> None:
     there, other = ({**SERVER, "spec": {"replicas": n, "volumeClaimTemplates": [n]}} for n in (1, 2))
     assert kubernetes_objects.lasting(other, there)["spec"] == {"replicas": 2, "volumeClaimTemplates": [1]}
     assert kubernetes_objects.lasting(other, {}) == other
+
+
+def test_a_job_that_does_not_go_is_not_waited_for_without_end(monkeypatch: Any) -> None:
+    cluster = Batch()
+    monkeypatch.setattr(cluster, "delete", lambda _path, **_query: None)
+    monkeypatch.setattr(kubernetes_job, "cluster", lambda _module: cluster)
+    monkeypatch.setattr(kubernetes_job, "REMOVAL", 0)
+    params = {"namespace": "airflow", "definition": {"metadata": {"name": "migrate"}}}
+    job = kubernetes_job.Job(SimpleNamespace(params=params))
+    job.make()
+    with pytest.raises(KubernetesError, match="migrate was removed, but its pods do not go"):
+        job.remove("migrate")
