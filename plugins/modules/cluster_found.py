@@ -143,6 +143,15 @@ def helms(kind: str, objects: list[dict[str, Any]], names: list[str]) -> list[st
     ]
 
 
+def room(quotas: list[dict[str, Any]]) -> dict[str, Any]:
+    """What quotas allow and what is used of it, but for those of some pods only: the trial tells of ours."""
+    return {
+        name_of(one): {key: (one.get("status") or {}).get(key) or {} for key in ("hard", "used")}
+        for one in quotas
+        if not {"scopes", "scopeSelector"} & one["spec"].keys()
+    }
+
+
 def takes_pods(node: dict[str, Any]) -> bool:
     effects = {taint["effect"] for taint in node["spec"].get("taints") or ()}
     return not node["spec"].get("unschedulable") and not effects & {"NoSchedule", "NoExecute"}
@@ -164,7 +173,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     # None of them is what makes a deployment a new one, so an answer that did not come must not be taken for none.
     listed = phase and "list" not in forbidden.get("persistentvolumeclaims", ())
     claims = api.items(f"{inside}/persistentvolumeclaims") if listed else []
-    quotas = allowed(api, f"{inside}/resourcequotas") or () if phase else ()
+    quotas = allowed(api, f"{inside}/resourcequotas") or [] if phase else []
     sets = allowed(api, f"/apis/apps/v1/namespaces/{namespace}/statefulsets") or [] if phase else []
     classes = allowed(api, "/apis/storage.k8s.io/v1/storageclasses")
     asked = phase == "Active" and "pods" not in forbidden
@@ -198,11 +207,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
             for one in sets
             if name_of(one) in names
         },
-        "quotas": {
-            name_of(one): {key: (one.get("status") or {}).get(key) or {} for key in ("hard", "used")}
-            for one in quotas
-            if not {"scopes", "scopeSelector"} & one["spec"].keys()  # which is of some pods; the trial tells of ours
-        },
+        "quotas": room(quotas),
     }
 
 

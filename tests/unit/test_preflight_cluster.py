@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_objects import RIGHTS, TASKS_RIGHTS
-from ansible_collections.windward.airflow.plugins.modules.cluster_found import helms
+from ansible_collections.windward.airflow.plugins.modules.cluster_found import helms, room
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster import amount
@@ -256,3 +256,10 @@ def test_whose_an_object_is() -> None:
     kept = one("a-dags", "Helm", **{"helm.sh/resource-policy": "keep"})
     there = [one("a-logs", "Helm"), one("a-redis", "windward.airflow"), one("other", "Helm"), one("a-x", None), kept]
     assert helms("Claim", there, ["a-logs", "a-redis", "a-x", "a-dags"]) == ["Claim a-logs"]
+
+
+def test_a_quota_of_other_pods_says_nothing() -> None:
+    """Such as are to end by a deadline."""
+    some = {"metadata": {"name": "jobs"}, "spec": {"scopes": ["Terminating"]}, "status": {"hard": {"pods": "1"}}}
+    young = {"metadata": {"name": "all"}, "spec": {}}
+    assert room([some, young]) == {"all": {"hard": {}, "used": {}}}
