@@ -76,8 +76,12 @@ class HereAction(ActionBase):
         given: Result = {}
         self._compute_environment_string(given)
         said = io.StringIO()
-        with environment(given), tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(said):
-            arguments["_ansible_tmpdir"] = directory  # else it would be removed at an exit that this process has not
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(environment(given))
+            stack.enter_context(contextlib.chdir(self._loader.get_basedir()))  # as Ansible starts it
+            stack.enter_context(contextlib.redirect_stdout(said))
+            # Else it would be removed at an exit that this process has not.
+            arguments["_ansible_tmpdir"] = stack.enter_context(tempfile.TemporaryDirectory())
             encoder = get_module_encoder(PROFILE, Direction.CONTROLLER_TO_MODULE)
             basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, cls=encoder).encode()
             basic._ANSIBLE_PROFILE = PROFILE

@@ -27,9 +27,10 @@ def told(tmp: Path, way: dict[str, Any], tasks: list[Any], *words: str) -> tuple
     last = {"copy": {"dest": str(tmp / "told"), "content": "{{ results | to_json }}"}, "check_mode": False}
     last["vars"] = {"results": "{{ [" + ", ".join(f"result_{n}" for n in range(len(tasks))) + "] }}"}
     book = [{"hosts": "here", "gather_facts": False, "tasks": [*tasks, last]}]
-    (tmp / "play.json").write_text(json.dumps(book))
+    (tmp / "plays").mkdir(exist_ok=True)
+    (tmp / "plays" / "play.json").write_text(json.dumps(book))
     (tmp / "hosts.json").write_text(json.dumps({"here": {"hosts": {"one": way}}, "there": {"hosts": {"two": STARTED}}}))
-    code, out, error = ansible(tmp, "ansible-playbook", "-i", "hosts.json", "play.json", "-vvv", *words)
+    code, out, error = ansible(tmp, "ansible-playbook", "-i", "hosts.json", "plays/play.json", "-vvv", *words)
     assert code == 0, out + error
     started = re.findall(r"Using module file .*/windward/airflow/", out)
     return json.loads((tmp / "told").read_text()), len(started), out + error
@@ -49,6 +50,7 @@ def test_it_makes_no_difference(tmp_path: Path) -> None:
         tasks = [
             {"windward.airflow.pods_info": {**look, "kubeconfig": there}},
             {"windward.airflow.pods_info": {**look, "kubeconfig": there}, "no_log": True},
+            {"windward.airflow.pods_info": {**look, "kubeconfig": "../kubeconfig"}},  # from the play's directory
             {"windward.airflow.pods_info": {**look, "kubeconfig": there, "strange": True}},
             {"windward.airflow.pods_info": {}},
             {"windward.airflow.pods_info": look, "loop": ["/nowhere", there], "environment": environment},
@@ -56,16 +58,16 @@ def test_it_makes_no_difference(tmp_path: Path) -> None:
             {"windward.airflow.user": changed, "check_mode": True, "diff": True},
         ]
         outs = []
-        for way, started in ((HERE, 0), (STARTED, 8)):
+        for way, started in ((HERE, 0), (STARTED, 9)):
             api.expect("GET", "/auth/fab/v1/users/eve", 200, user)
             results, found, out = told(tmp_path, way, tasks)
             assert found == started, out
             outs.append((results, out))
     here, usual = (results for results, _out in outs)
     assert here == usual
-    shown, hidden, strange, none, loop, nowhere, eve = here
+    shown, hidden, relative, strange, none, loop, nowhere, eve = here
     assert [one["metadata"]["name"] for one in shown["resources"]] == ["a", "é"]
-    assert hidden["resources"] == shown["resources"]
+    assert hidden["resources"] == relative["resources"] == shown["resources"]
     assert "strange" in strange["msg"] and "namespace" in none["msg"] and "/nowhere" in nowhere["msg"]
     assert [bool(one.get("failed")) for one in loop["results"]] == [True, False]
     assert eve["changed"] and eve["warnings"] == ["User eve is not active, and the API can't change that"]
