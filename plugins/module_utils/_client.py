@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from . import _pods
 from ._answers import expected, misfit
+from ._kubeconfig import NoWay
 from ._patience import lasting, retry_after
 
 VERSION = "0.1.0"
@@ -380,6 +381,8 @@ class Client:
     def _reason(self, exc: Exception) -> str:
         if isinstance(exc, ssl.SSLCertVerificationError):
             return f"the server's certificate is not trusted: {exc.verify_message} (api_ca_path)"
+        if isinstance(exc, NoWay):
+            return f"{exc} (api_kubeconfig, api_context)"
         if isinstance(exc, TimeoutError):
             return f"no answer within {self._timeout} s"
         if isinstance(exc, http.client.IncompleteRead):
