@@ -37,9 +37,13 @@ class KubernetesError(OSError):
         self.lasting = lasting
 
 
-def no_way(given: str | None, why: str = "it is no kubeconfig") -> KubernetesError:
+class NoWay(KubernetesError):
+    """There is nobody to be asked."""
+
+
+def no_way(given: str | None, why: str = "it is no kubeconfig") -> NoWay:
     """Why nobody can be asked, without what is in the file, which may be a token."""
-    return KubernetesError(f"there is no way to a cluster: {why} ({given or DEFAULT})", lasting=True)
+    return NoWay(f"there is no way to a cluster: {why} ({given or DEFAULT})", lasting=True)
 
 
 class Way:

@@ -367,6 +367,11 @@ def test_what_is_nested_too_deeply(run: Run, value: Any) -> None:
     assert "value is nested in more than 100 levels" in run("variable", key="deep", value=value)["msg"]
 
 
+def test_what_is_nested_too_deeply_within_an_option(run: Run) -> None:
+    declared = [{"key": "flat", "value": []}, {"key": "deep", "value": json.loads("[" * 200 + "]" * 200)}]
+    assert run("resources", variables=declared)["msg"] == "variables.value is nested in more than 100 levels"
+
+
 def test_a_mask_inside_a_value_is_warned_of(api: ScriptedApi, run: Run, warned: list[str]) -> None:
     api.expect("GET", f"{VARIABLES}/v", 404, NOT_FOUND)
     assert run("variable", True, key="v", value="prefix-***-suffix")["changed"]
