@@ -414,8 +414,8 @@ def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str, singl
     for fields, entities in updated.items():
         more = {"update_mask": list(fields)} if fields else {}
         actions.append({"action": "update", "action_on_non_existence": "skip", "entities": entities, **more})
-    # The mark names nothing; it makes this request known in the audit log.
-    gone += [mark] if one.kind.masked else []
+    # The mark names nothing; it makes this request known in the audit log. It needs the right to delete.
+    gone += [mark] if one.known.keeps else []
     if gone:
         actions.append({"action": "delete", "action_on_non_existence": "skip", "entities": gone})
     return {"actions": actions}

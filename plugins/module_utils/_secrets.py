@@ -209,6 +209,11 @@ class Fingerprints:
         """Whether no secret of what is there already is ever written."""
         return self._policy == "on_create"
 
+    @property
+    def keeps(self) -> bool:
+        """Whether fingerprints are kept of what is written."""
+        return bool(self._key)
+
     def ready(self) -> None:
         """Read what is kept, if there is a key: who may not read it is to know before anything is written."""
         if self._key:
