@@ -277,6 +277,8 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
     result = run("export")
     assert "LEAK" not in str({**result, "invocation": None})
     names = [one["variable"] for one in result["secrets"]]
+    places = {(one["name"], one["field"]): one["variable"].removeprefix("vault_airflow_") for one in result["secrets"]}
+    b_b, other_b_b = places["B b", "password"], places["b_b", "password"]
     assert result["vault_content"] == "---\n" + "".join(f"# {name}:\n" for name in names)
     values = {name: f"value of {name}" for name in names}
     found = loaded(result["content"], tmp_path, **values)
@@ -287,7 +289,7 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
     a_extra = {"region": "{{ eu }}", "api_key": secret("connection_a_extra_api_key")}
     assert found == {
         "airflow_connections": [
-            {"connection_id": "B b", "conn_type": "http", "password": secret("connection_b_b_password")},
+            {"connection_id": "B b", "conn_type": "http", "password": secret(b_b)},
             {
                 "connection_id": "a",
                 "conn_type": "aws",
@@ -295,7 +297,7 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
                 "extra": {**a_extra, "deep": [{"x": secret("connection_a_extra_deep_0_x")}]},
             },
             {"connection_id": "b.b", "conn_type": "http", "port": 0, "description": ""},
-            {"connection_id": "b_b", "conn_type": "http", "password": secret("connection_b_b_password_2")},
+            {"connection_id": "b_b", "conn_type": "http", "password": secret(other_b_b)},
         ],
         "airflow_variables": [
             {"key": "the_token", "value": secret("variable_the_token")},
@@ -307,11 +309,26 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
         ],
     }
     assert result["secrets"][0] == {
-        "variable": "vault_airflow_connection_b_b_password",
+        "variable": f"vault_airflow_{b_b}",
         "kind": "connection",
         "name": "B b",
         "field": "password",
     }
+
+
+def test_no_secret_gets_the_name_that_another_s_had(api: ScriptedApi, run: Run) -> None:
+    """Else a vault that was filled in before gives one connection the password of another."""
+    extra = json.dumps({"a.token": "***", "a": {"token": "***"}})
+    there = [{"connection_id": "s_db", "conn_type": "http", "password": "***", "extra": extra}]
+    new = [{"connection_id": name, "conn_type": "http", "password": "***", "extra": None} for name in ("s-db", "z")]
+    names = []
+    for rows in (there, there + new):
+        listing(api, connections=rows)
+        names.append([one["variable"] for one in run("export", kinds=["connections"])["secrets"]])
+    alone, among = names
+    assert len(set(among)) == len(among) == 5
+    assert {one for one in among if one in alone} == set(alone) - {"vault_airflow_connection_s_db_password"}
+    assert alone[0] == "vault_airflow_connection_s_db_password" and among[-1] == "vault_airflow_connection_z_password"
 
 
 def test_export_of_what_is_empty_too(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
