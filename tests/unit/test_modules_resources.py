@@ -584,6 +584,12 @@ def test_purge(api: ScriptedApi, run: Run) -> None:
     assert result["variables"]["deleted"] == ["b"]
 
 
+def test_purge_of_a_name_that_no_connection_is_given_any_more(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", CONNECTIONS, 200, listing("connections", ROW, {**ROW, "connection_id": "of/Airflow:2"}))
+    result = run("resources", True, connections=[{"connection_id": "pg", "host": "db"}], purge=True)
+    assert result["connections"]["deleted"] == ["of/Airflow:2"]
+
+
 @pytest.mark.parametrize(
     ("options", "rows", "message"),
     [
@@ -596,6 +602,10 @@ def test_purge_is_refused(api: ScriptedApi, run: Run, options: dict[str, Any], r
     api.expect("GET", VARIABLES, 200, variables(*rows))
     result = run("resources", purge=True, **options)
     assert result["failed"] and not result.get("changed") and message in result["msg"]
+
+
+def test_a_limit_below_nothing(run: Run) -> None:
+    assert "max_deletions must be 0 or more" in run("resources", variables=[], max_deletions=-1)["msg"]
 
 
 def test_all_that_is_wrong_is_said_at_once(api: ScriptedApi, run: Run) -> None:
