@@ -38,7 +38,8 @@ options:
     default: false
 notes:
   - Airflow hides a password always, and in C(extra) and variables what M(windward.airflow.connection_info) tells. A
-    secret under a harmless name is no secret to Airflow, nor to this module, so look through the file.
+    secret under a harmless name is no secret to Airflow, nor to this module, unless it is a variable that was declared
+    C(secret=true) with a C(fingerprint_key). So look through the file.
   - Airflow's server also hides any text that it has met as a secret elsewhere. Such a value becomes a reference too,
     though it may be none. So does a value that really holds C(***).
   - A variable that hides a part of its JSON becomes one reference, for the whole text.
@@ -155,6 +156,7 @@ from ..module_utils._client import AirflowApiError, Client
 from ..module_utils._info import Object, connection_row, variable_row
 from ..module_utils._masks import MASK
 from ..module_utils._module import run
+from ..module_utils._secrets import RESERVED, unpack
 from ..module_utils._yaml import Template, document
 
 CONNECTION = ("connection_id", "conn_type", "description", "host", "login", "schema", "port", "team_name")
@@ -162,7 +164,6 @@ VARIABLE = ("key", "value", "description", "team_name")
 POOL = ("name", "slots", "description", "include_deferred", "team_name")
 EMPTY = dict.fromkeys(("description", "host", "login", "schema"), "")
 KINDS = ("connections", "variables", "pools")
-OURS = "windward_fingerprints_"  # variables in which the collection keeps its own accounts of other objects
 
 
 class Secrets:
@@ -211,9 +212,17 @@ def connection(found: Object, secrets: Secrets, empty: bool) -> dict[str, Any]:
     return entry
 
 
-def variable(found: Object, secrets: Secrets, empty: bool) -> dict[str, Any]:
+def variable(found: Object, secrets: Secrets, empty: bool, secret: bool) -> dict[str, Any]:
     row = present(variable_row(found), VARIABLE, {"description": ""} if empty else {})
-    return {**row, "value": secrets.replaced(row.get("value"), "variable", found["key"], "value")}
+    return {**row, "value": secrets.replaced(MASK if secret else row.get("value"), "variable", found["key"], "value"),
+            **({"secret": True} if secret else {})}  # fmt: skip
+
+
+def declared_secret(variables: list[Any]) -> set[str]:
+    """The keys of variables that were declared to be secrets, whatever they are called."""
+    kept = [unpack(row.get("value")) for row in variables if row["key"].startswith(RESERVED)]
+    entries = [one for objects in kept if isinstance(objects, dict) for one in objects.items()]
+    return {name for name, entry in entries if isinstance(entry, dict) and entry.get("secret")}
 
 
 def pool(found: Object, empty: bool) -> dict[str, Any]:
@@ -228,8 +237,9 @@ def declarations(rows: Mapping[str, list[Any]], secrets: Secrets, empty: bool) -
     if "connections" in rows:
         declared["airflow_connections"] = [connection(row, secrets, empty) for row in rows["connections"]]
     if "variables" in rows:
-        own = [row for row in rows["variables"] if not row["key"].startswith(OURS)]
-        declared["airflow_variables"] = [variable(row, secrets, empty) for row in own]
+        own = [row for row in rows["variables"] if not row["key"].startswith(RESERVED)]
+        secret = declared_secret(rows["variables"])
+        declared["airflow_variables"] = [variable(row, secrets, empty, row["key"] in secret) for row in own]
     if "pools" in rows:
         declared["airflow_pools"] = [pool(row, empty) for row in rows["pools"]]
     return declared

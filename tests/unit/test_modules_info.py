@@ -13,6 +13,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.windward.airflow.plugins.module_utils._masks import masked, masked_text
+from ansible_collections.windward.airflow.plugins.module_utils._secrets import RESERVED, pack
 from ansible_collections.windward.airflow.plugins.module_utils._yaml import Template, document
 from ansible_collections.windward.airflow.plugins.modules.dag_run import SHOWN_OF_RUN
 from api_script import A_DAG, ScriptedApi, run_module
@@ -314,6 +315,19 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
         "name": "B b",
         "field": "password",
     }
+
+
+def test_a_variable_that_was_declared_a_secret_is_one(api: ScriptedApi, run: Run) -> None:
+    """Airflow shows it, as it goes by the name alone."""
+    entry = {"event": 1, "when": "2026-11-21T10:00:00Z", "who": None, "macs": {}, "key": "k"}
+    kept = pack({"pin": {**entry, "secret": True}, "plain": entry})
+    listing(api, variables=[
+        {"key": "pin", "value": "4711-4711"}, {"key": "plain", "value": "x"},
+        {"key": f"{RESERVED}variables_1", "value": kept}, {"key": f"{RESERVED}variables_2", "value": "[]"},
+    ])  # fmt: skip
+    result = run("export", kinds=["variables"])
+    assert [one["name"] for one in result["secrets"]] == ["pin"] and "4711" not in result["content"]
+    assert "secret: true" in result["content"] and 'value: "x"' in result["content"]
 
 
 def test_no_secret_gets_the_name_that_another_s_had(api: ScriptedApi, run: Run) -> None:
