@@ -200,6 +200,8 @@ def surplus(
 
 
 def found(kind: Kind, client: Client, name: str) -> dict[str, Any]:
+    if kind.kind == "connection" and "/" in name:  # one of Airflow 2's, to which no path leads
+        return {key: row for key, row in listed(kind, client).items() if key == name}
     row = client.find(f"{kind.path}/{segment(name)}")
     return {} if row is None else {name: row}
 
@@ -328,7 +330,9 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                     actions = _body(one, part, mask, mark, one_by_one)["actions"]
                     answer = (_singly if one_by_one else _in_bulk)(client, one.kind, actions)
                 except AirflowApiError as exc:
-                    one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
+                    refused = exc.status == 403 and one.known.keeps
+                    hint = " (with fingerprint_key it takes the right to delete)" if refused else ""
+                    one.failed.update(dict.fromkeys((a_step.name for a_step in part), f"{exc}{hint}"))
                     rest = (a_step.name for a_step in one.changing if a_step.name not in one.done | one.failed.keys())
                     one.failed.update(dict.fromkeys(rest, "not tried"))
                     return

@@ -233,7 +233,8 @@ def test_a_text_arrives_as_it_is(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, 1.5, -1, 1e-05, -1e300, 1.5e-7, True, False, None, {}, [], [[1], []], {"": 1, "a b": 2, "on": 3, "-": 4}]
+    "value",
+    [0, 1.5, -1, 1e-05, -1e300, 1.5e-7, True, False, None, {}, [], [[1], []], {"": 1, "a b": 2, "on": 3, "-": 4}],
 )
 def test_other_values_arrive_too(value: Any, tmp_path: Path) -> None:
     assert loaded(document({"rows": value}), tmp_path) == {"rows": value}

@@ -222,6 +222,13 @@ def test_who_keeps_no_fingerprints_needs_no_right_to_delete(api: ScriptedApi, ru
     assert [one["action"] for one in api.requests[2].body.get("actions", ())] == ["update"] * (version == "3.3.2")
 
 
+def test_who_may_not_delete_is_told_what_a_key_takes(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept())
+    api.expect("GET", "/api/v2/version", 200, VERSION).expect("PATCH", CONNECTIONS, 403, {"detail": "Forbidden"})
+    assert "Forbidden (with fingerprint_key it takes the right to delete)" in run(
+        "connection", fingerprint_key=KEY, **DECLARED)["msg"]  # fmt: skip
+
+
 def test_a_field_that_is_not_declared_is_not_written(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", "/api/v2/version", 200, VERSION)
     api.expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
@@ -588,6 +595,8 @@ def test_purge_of_a_name_that_no_connection_is_given_any_more(api: ScriptedApi, 
     api.expect("GET", CONNECTIONS, 200, listing("connections", ROW, {**ROW, "connection_id": "of/Airflow:2"}))
     result = run("resources", True, connections=[{"connection_id": "pg", "host": "db"}], purge=True)
     assert result["connections"]["deleted"] == ["of/Airflow:2"]
+    api.expect("GET", CONNECTIONS, 200, listing("connections", ROW, {**ROW, "connection_id": "of/Airflow:2"}))
+    assert run("connection", True, connection_id="of/Airflow:2", state="absent")["changed"]
 
 
 @pytest.mark.parametrize(
