@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -323,16 +324,14 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                 mark = f"{MARK}{uuid.uuid4().hex}"
                 part = steps[at : at + CHUNK]
                 anew = [a_step.name for a_step in part if a_step.anew]
+                actions = _body(one, part, mask, mark, one_by_one)["actions"]
                 try:
                     if anew:  # in one request with its creation Airflow would only delete it
                         gone = {"action": "delete", "action_on_non_existence": "skip", "entities": anew}
                         client.request("PATCH", one.kind.path, body={"actions": [gone]})
-                    actions = _body(one, part, mask, mark, one_by_one)["actions"]
                     answer = (_singly if one_by_one else _in_bulk)(client, one.kind, actions)
                 except AirflowApiError as exc:
-                    refused = exc.status == 403 and one.known.keeps
-                    hint = " (with fingerprint_key it takes the right to delete)" if refused else ""
-                    one.failed.update(dict.fromkeys((a_step.name for a_step in part), f"{exc}{hint}"))
+                    one.failed.update(_reasons(one, part, actions, exc))
                     rest = (a_step.name for a_step in one.changing if a_step.name not in one.done | one.failed.keys())
                     one.failed.update(dict.fromkeys(rest, "not tried"))
                     return
@@ -349,6 +348,23 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                       for a_step in one.changing if a_step.rest}  # fmt: skip
             secret = {a_step.name for a_step in one.changing if a_step.element.get("secret")}
             one.known.record(writes, deleted, merged, secret, one_by_one)
+
+
+def _reasons(one: Work, steps: list[Step], actions: list[dict[str, Any]], exc: AirflowApiError) -> dict[str, str]:
+    """Why each object of a request was not written: for one that it can't read Airflow refuses all of them."""
+    wrong: dict[str, dict[str, None]] = {}
+    for place, text in exc.wrong.items():
+        found = re.fullmatch(r"body\.actions\.(\d{1,4})\.\w+\.entities\.(\d{1,4})\.?(.*)", ".".join(place))
+        try:
+            entity = actions[int(found[1])]["entities"][int(found[2])] if found else None
+        except LookupError:
+            continue  # that isn't Airflow's answer
+        if found and isinstance(entity, dict):
+            wrong.setdefault(entity[one.kind.key], {})[": ".join(filter(None, (found[3], text)))] = None
+    hint = " (with fingerprint_key it takes the right to delete)" if exc.status == 403 and one.known.keeps else ""
+    others = f"not written, since Airflow refused the request for {', '.join(wrong)}" if wrong else f"{exc}{hint}"
+    said = {name: f"{exc.status}: {'; '.join(reasons)}" for name, reasons in wrong.items()}
+    return {a_step.name: said.get(a_step.name, others) for a_step in steps}
 
 
 def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -585,6 +585,23 @@ def test_a_bulk_answer_that_failed_in_part(api: ScriptedApi, run: Run) -> None:
     assert result["variables"] == {"created": [], "updated": ["b"], "deleted": [], "unchanged": 0}
 
 
+def test_a_bulk_request_that_is_refused_for_one(api: ScriptedApi, run: Run) -> None:
+    """Airflow tells the place in the request, some of them twice."""
+    api.expect("GET", VARIABLES, 200, variables("b")).expect("GET", "/api/v2/version", 200, VERSION)
+    wrong = [{"loc": ["body", "actions", number, action, "entities", which], "msg": "no teams here", "input": SECRET}
+             for number, action, which in ((0, "create", 1), (1, "update", 0))] * 2  # fmt: skip
+    wrong += [{"loc": ["body", "actions", 0, "create", "entities", 1, "value"], "msg": "no value"},
+              {"loc": ["body", "actions", 0, "create", "entities", 77], "msg": "nobody"}]  # fmt: skip
+    api.expect("PATCH", VARIABLES, 422, {"detail": wrong})
+    declared = [{"key": "a", "value": "1"}, {"key": "c", "value": "2", "team_name": "t"}, {"key": "b", "value": "3"}]
+    result = run("resources", variables=declared)
+    assert result["msg"].splitlines()[1:] == [
+        "variable a: not written, since Airflow refused the request for c",
+        "variable c: 422: no teams here; value: no value",
+        "variable b: not written, since Airflow refused the request for c",
+    ]
+
+
 def test_purge(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", VARIABLES, 200, variables("a", "b", "team_x", "windward_fingerprints_connections"))
     result = run("resources", True, variables=[{"key": "a", "value": "x"}], purge=True, keep=["team_*"])
