@@ -44,6 +44,7 @@ class AirflowApiError(Exception):
     ) -> None:
         super().__init__(f"{message} (it may have been done all the same)" if uncertain else message)
         self.status, self.uncertain = status, uncertain
+        self.wrong: dict[tuple[str, ...], str] = {}  # what Airflow says of which places of the request
         self.result = result or {}
 
 
@@ -68,11 +69,20 @@ class Reply:
         except (ValueError, TypeError, KeyError):
             return _plain_text(self.body)
         if isinstance(detail, list):
-            known = [item for item in detail if misfit(item, {"loc": [object], "msg": object}) is None]
-            return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in known)
+            return "; ".join(f"{'.'.join(place)}: {text}" for place, text in self.wrong().items())
         if isinstance(detail, dict):
             return ": ".join(str(detail[word]) for word in ("reason", "message") if detail.get(word))
         return str(detail)
+
+    def wrong(self) -> dict[tuple[str, ...], str]:
+        """What Airflow says of which places of the request; it says some of it several times."""
+        try:
+            detail = self.json()["detail"]
+        except (ValueError, TypeError, KeyError):
+            return {}
+        rows = detail if isinstance(detail, list) else []
+        known = [row for row in rows if misfit(row, {"loc": [object], "msg": object}) is None]
+        return {tuple(map(str, row["loc"])): str(row["msg"]) for row in known}
 
     def says_no_such_object(self) -> bool:
         """Airflow's own 404; a path that no route answers looks different."""
@@ -370,7 +380,9 @@ class Client:
             astray = reply.status in (404, 405) and not reply.says_no_such_object()
             hint = " (api_token)" if _token_refused(reply) else "; is api_url right?" if astray else ""
             message = f"{asked}: {reply.detail() or reply.reason}{hint}"
-            raise AirflowApiError(message, reply.status, uncertain=reply.uncertain)
+            error = AirflowApiError(message, reply.status, uncertain=reply.uncertain)
+            error.wrong = reply.wrong()
+            raise error
         try:
             answer = reply.json()
         except ValueError:

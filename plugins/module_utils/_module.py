@@ -109,6 +109,9 @@ def run(
             validate_certs=given.pop("validate_certs"),
             **{name.removeprefix("api_"): value for name, value in given.items()},
         )
+    except AirflowApiError as exc:
+        module.refuse(str(exc))  # without the options: a URL that is refused may hold a password
+    try:
         with client:
             result = act(module, client)
     except AirflowApiError as exc:

@@ -68,13 +68,14 @@ def _fits(parts: list[str], text: str) -> bool:
 Hidden = Callable[[object], bool]  # whether Airflow hides what has this name
 
 
-def carried(value: Any, hidden: Hidden, key: object = "", inside: bool = False, depth: int = 0) -> Any:
-    """A value of an answer as it may be sent back in a connection's extra, where Airflow restores some masks itself."""
-    inside = inside or hidden(key)
+def carried(value: Any, hidden: Hidden, path: Path = (), inside: bool = False) -> Any:
+    """A value of an answer as it may be sent back in a connection's extra, where Airflow restores some masks itself. A
+    ValueError names the place of one that it would not."""
+    inside = inside or any(map(hidden, path[-1:]))
     if isinstance(value, Mapping):
-        return {name: carried(element, hidden, name, inside, depth + 1) for name, element in value.items()}
-    if any(MASK in text for text in texts(value)) and not (inside and value == MASK and depth <= RESTORED):
-        raise ValueError(str(key))
+        return {name: carried(element, hidden, (*path, name), inside) for name, element in value.items()}
+    if any(MASK in text for text in texts(value)) and not (inside and value == MASK and len(path) <= RESTORED):
+        raise ValueError(".".join(map(str, path)))
     return value
 
 
@@ -208,6 +209,11 @@ class Fingerprints:
     def spares(self) -> bool:
         """Whether no secret of what is there already is ever written."""
         return self._policy == "on_create"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether fingerprints are kept of what is written."""
+        return bool(self._key)
 
     def ready(self) -> None:
         """Read what is kept, if there is a key: who may not read it is to know before anything is written."""
