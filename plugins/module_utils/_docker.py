@@ -50,8 +50,10 @@ class Docker:
             raise ImageError(f"there is no Kind cluster {cluster} in the engine at {self._path}")
         return names
 
-    def has(self, image: str) -> bool:
-        return self._ask("GET", f"/images/{quote(image)}/json", missing=True) is not None
+    def digest(self, image: str) -> str:
+        """By which the engine knows an image, empty if it has none of that name."""
+        found = self._ask("GET", f"/images/{quote(image)}/json", missing=True)
+        return str(found["Id"]) if found else ""
 
     def pull(self, image: Reference, login: tuple[str | None, str | None]) -> None:
         self._copy("/images/create?" + urlencode({"fromImage": image.repository, "tag": image.asked}), login)
