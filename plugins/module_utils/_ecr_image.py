@@ -22,7 +22,12 @@ GONE = "not found"
 def fetch(registry: Registry, reference: Reference, platform: str) -> Image:
     """The image's documents for one platform."""
     named = str(reference)
-    target, text = registry.manifest(reference.asked)
+    try:
+        target, text = registry.manifest(reference.asked)
+    except ImageError as error:
+        if not error.result.get("absent") or not (asked := _image.region(reference)):
+            raise
+        raise ImageError(f"{error}, in {asked}: is that its region?", **error.result) from error
     texts = {target.digest: text}
     document = _image.parsed(text, named)
     manifest = target

@@ -72,7 +72,7 @@ def parse(name: str) -> Reference:
         host, path = "", f"{host}/{path}"  # a user of Docker Hub
     if host in ("", "docker.io", "index.docker.io"):
         host, path = "docker.io", path if "/" in path else f"library/{path}"
-    if "amazonaws" in host and not ECR.fullmatch(host):
+    if re.search(r"\becr\b.*\bamazonaws\b", host) and not ECR.fullmatch(host):
         raise ImageError(
             f"{host} is no registry of ECR, whose names are 123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         )
@@ -187,7 +187,7 @@ def layers(manifest: Mapping[str, Any], named: str) -> tuple[Blob, tuple[Blob, .
     if not isinstance(rows, list):
         raise ImageError(f"{named} has no layers, so it is no image")
     for row in rows:
-        if isinstance(row, dict) and "foreign" in str(row.get("mediaType")):
+        if isinstance(row, dict) and re.search(r"\.(foreign|nondistributable)\.", str(row.get("mediaType"))):
             raise ImageError(f"{named} has a layer that its registry does not keep ({row.get('digest')})")
     return descriptor(manifest.get("config"), named), tuple(descriptor(row, named) for row in rows)
 

@@ -38,6 +38,7 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         ("apache/airflow:3.3.2", "docker.io/apache/airflow:3.3.2", "https://registry-1.docker.io"),
         ("redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
         ("docker.io/redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
+        ("a-1.elb.eu-central-1.amazonaws.com/a:1",) * 2 + ("https://a-1.elb.eu-central-1.amazonaws.com",),  # one's own
         ("index.docker.io/a/b:1", "docker.io/a/b:1", "https://registry-1.docker.io"),
         (f"ghcr.io/a/b@{sha('x')}", f"ghcr.io/a/b@{sha('x')}", "https://ghcr.io"),
     ],
@@ -52,7 +53,8 @@ def test_names(name: str, written_out: str, asked_at: str) -> None:
     [
         "", ":1", "a b:1", "A/b:1", "example.org/:1", "example.org/a", "example.org/a:", "example.org/a:1:2", "-x/a:1",
         "example.org/a@sha256:0", f"example.org/a:1@{sha('x')}", f"example.org/a@md5:{'0' * 32}", "example.org:0/a:1",
-        "https://example.org/a:1", f"{ECR[1:]}/a:1", f"x.{ECR}/a:1", "example.org/a:1\n", "example.org/../a:1",
+        "https://example.org/a:1", "ecr.eu-west-1.amazonaws.com/a:1",
+        f"{ECR[1:]}/a:1", f"x.{ECR}/a:1", "example.org/a:1\n", "example.org/../a:1",
         "example.org/é:1", "example.org/a:é",
     ],
 )  # fmt: skip
@@ -141,8 +143,11 @@ def test_descriptors_that_cannot_be(row: Any) -> None:
         _image.descriptor(row, "x")
 
 
-def test_a_layer_that_is_kept_elsewhere() -> None:
-    row = {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": sha("a"), "size": 1}
+@pytest.mark.parametrize(
+    "kind", ["docker.image.rootfs.foreign.diff.tar.gzip", "oci.image.layer.nondistributable.v1.tar"]
+)
+def test_a_layer_that_is_kept_elsewhere(kind: str) -> None:
+    row = {"mediaType": f"application/vnd.{kind}", "digest": sha("a"), "size": 1}
     with pytest.raises(ImageError, match="does not keep"):
         _image.layers({"config": row, "layers": [row]}, "x")
 

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.windward.airflow.plugins.module_utils._ecr_image import fetch
+from ansible_collections.windward.airflow.plugins.module_utils._image import parse
 from ansible_collections.windward.airflow.plugins.module_utils._registry import INDEXES, ImageError, Registry
 from api_script import ScriptedApi, run_module
 
@@ -49,6 +52,17 @@ def test_a_token_that_is_none(api: ScriptedApi, registry: Registry, token: Any) 
     api.expect("GET", "/token", answer={"token": token})
     with pytest.raises(ImageError, match=r"/token answers 200 without a token$"):
         registry.manifest("1")
+
+
+@pytest.mark.parametrize(("host", "says"), [
+    ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "has no such repository, in eu-west-1: is that its region?"),
+    ("registry.example.org", "has no such repository"),
+])  # fmt: skip
+def test_a_repository_of_another_region(api: ScriptedApi, registry: Registry, host: str, says: str) -> None:
+    api.expect("GET", PLACE, 404, answer={"errors": [{"code": "NAME_UNKNOWN", "message": "does not exist"}]})
+    with pytest.raises(ImageError, match=f"{re.escape(says)}$") as caught:
+        fetch(registry, parse(f"{host}/team/airflow:1"), "linux/amd64")
+    assert caught.value.result == {"absent": True}
 
 
 @pytest.mark.parametrize("url", ["https://reader:pw-x@registry.example.org", "reader:pw-x@registry.example.org/a"])
