@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +97,7 @@ class Delivery:
 
     def _look(self) -> Image:
         """The registry is asked while the nodes are, for the platform that those of this computer have."""
-        likely = self._platform or _image.MACHINES.get(os.uname().machine, "linux/amd64")
+        likely = self._platform or _image.own_platform()
         with ThreadPoolExecutor(1) as pool:
             early = pool.submit(fetch, self._registry, self._reference, likely)
             self._each(self._nodes, lambda node: node.look(self._reference.repository))

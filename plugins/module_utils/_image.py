@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,6 +112,11 @@ def normal(name: str) -> str:
     if not 2 <= len(parts) <= 3 or not all(re.fullmatch(r"[a-z0-9_.]+", part) for part in parts):
         raise ImageError(f"{name!r} is no platform, such as linux/amd64")
     return platform(dict(zip(("os", "architecture", "variant"), parts)))
+
+
+def own_platform() -> str:
+    """That of this computer."""
+    return MACHINES.get(os.uname().machine, "linux/amd64")
 
 
 def parsed(text: bytes, named: str) -> dict[str, Any]:

@@ -31,6 +31,11 @@ options:
       - Only for V(to=registry).
     type: bool
     default: false
+  platform:
+    description:
+      - Platform of which the engine has to have the image, such as V(linux/arm64). Unset means whichever it has.
+      - Only for V(to=engine).
+    type: str
   docker_host:
     description: Socket of the Docker engine. Unset means E(DOCKER_HOST), else V(unix:///var/run/docker.sock).
     type: str
@@ -81,7 +86,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _registry_options
 from ..module_utils._docker import Docker
-from ..module_utils._image import Reference, parse, parsed
+from ..module_utils._image import Reference, normal, parse, parsed
 from ..module_utils._registry import ImageError, Registry
 
 
@@ -116,10 +121,11 @@ def push(registry: Registry, engine: Docker, options: dict[str, Any], reference:
 
 def pull(engine: Docker, options: dict[str, Any], reference: Reference, check_mode: bool) -> bool:
     """Whether there was something to pull."""
-    if engine.digest(str(reference)):
+    wanted = normal(options["platform"]) if options["platform"] else ""
+    if engine.digest(str(reference), wanted):
         return False
     if not check_mode:
-        engine.pull(reference, (options["registry_username"], options["registry_password"]))
+        engine.pull(reference, (options["registry_username"], options["registry_password"]), wanted)
     return True
 
 
@@ -129,6 +135,7 @@ def main() -> None:
             **_registry_options.SPEC,
             "to": {"type": "str", "choices": ["registry", "engine"], "required": True},
             "same": {"type": "bool", "default": False},
+            "platform": {"type": "str"},
             "docker_host": {"type": "str"},
             "engine_timeout": {"type": "float", "default": 600},
         },

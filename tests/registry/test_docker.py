@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.windward.airflow.plugins.module_utils import _ecr_image
+from ansible_collections.windward.airflow.plugins.module_utils import _image
 from api_script import run_module
 from fault_proxy import FaultProxy
 from images import Layer, Made, Pusher, noise
@@ -134,7 +134,7 @@ def test_nodes_of_another_platform_than_this_computer(
     load: Load, push: Pusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push.image("1.0", [Layer("a", b"a")])
-    monkeypatch.setattr(_ecr_image.os, "uname", lambda: os.uname_result(("Linux", "n", "r", "v", "aarch64")))
+    monkeypatch.setattr(_image.os, "uname", lambda: os.uname_result(("Linux", "n", "r", "v", "aarch64")))
     assert load()["platform"] == "linux/amd64"
 
 
