@@ -53,9 +53,10 @@ options:
     type: path
     default: /run/containerd/containerd.sock
   snapshotter:
-    description: Snapshotter that the nodes use.
+    description:
+      - Snapshotter that the nodes use. Unset means that of CRI in a node's C(/etc/containerd/config.toml), else
+        V(overlayfs).
     type: str
-    default: overlayfs
   ctr:
     description: containerd's program C(ctr) on the node.
     type: str
@@ -188,7 +189,7 @@ SPEC = {
     "pinned": {"type": "bool", "default": True},
     "namespace": {"type": "str", "default": "k8s.io"},
     "address": {"type": "path", "default": "/run/containerd/containerd.sock"},
-    "snapshotter": {"type": "str", "default": "overlayfs"},
+    "snapshotter": {"type": "str"},
     "ctr": {"type": "str", "default": "ctr"},
     "node_timeout": {"type": "float", "default": 600},
     "progress": {"type": "path"},
@@ -206,7 +207,7 @@ def nodes(options: dict[str, Any]) -> list[Node]:
         names = names or docker.nodes(options["cluster"])
     elif not shutil.which(options["ctr"]):
         raise ImageError(f"there is no program {options['ctr']} here: is this a node? Else give cluster, or nodes")
-    where = {key: options[key] for key in ("ctr", "address", "namespace", "snapshotter")}
+    where = {key: options[key] or "" for key in ("ctr", "address", "namespace", "snapshotter")}
     return [Node(name, door(docker, name, options["node_timeout"]), **where) for name in names or [os.uname().nodename]]
 
 

@@ -284,10 +284,10 @@ class Engine(Process):
             whole.add(root, "/")
         self.docker("import", str(archive), "node")
 
-    def run(self, name: str, role: str = "worker") -> None:
+    def run(self, name: str, role: str = "worker", *more: str) -> None:
         self.docker(
             "run", "--detach", "--privileged", "--network", "none", "--name", name, "--volume", "/var/lib/containerd",
-            "--label", f"io.x-k8s.kind.cluster={self.CLUSTER}", "--label", f"io.x-k8s.kind.role={role}", "node",
+            *more, "--label", f"io.x-k8s.kind.cluster={self.CLUSTER}", "--label", f"io.x-k8s.kind.role={role}", "node",
             "/bin/containerd",
         )  # fmt: skip
 

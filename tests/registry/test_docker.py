@@ -40,17 +40,21 @@ def made(push: Pusher, layers: list[Layer]) -> Made:
     return push.image("1.0", layers, others=("linux/arm64",))
 
 
+def wait(engine: Engine, name: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            engine.ctr(name, "version")
+            return
+        except AssertionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
 @pytest.fixture
 def load(engine: Engine, registry: DockerRegistry, repository: str, capsys: pytest.CaptureFixture[str]) -> Load:
     for name in NODES:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                engine.ctr(name, "version")
-                break
-            except AssertionError:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+        wait(engine, name)
 
     def run(tag: str = "1.0", check: bool = False, **options: Any) -> dict[str, Any]:
         given = {
@@ -82,6 +86,25 @@ def test_all_nodes_of_a_cluster(
         checked = engine.ctr(node, "images", "check", f"name=={name}:1.0").splitlines()[1].split()
         assert "complete" in checked and checked[-1] == "true"
     assert not load()["changed"]
+
+
+def test_a_node_with_a_snapshotter_of_its_own(
+    engine: Engine, load: Load, made: Made, repository: str, tmp_path: Path
+) -> None:
+    """As Kind's nodes have it on zfs."""
+    table = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd]\n  snapshotter = "native"\n'
+    (tmp_path / "config.toml").write_text(table)
+    engine.run("native", "worker", "--volume", f"{tmp_path}/config.toml:/etc/containerd/config.toml:ro")
+    try:
+        wait(engine, "native")
+        done = load()
+        assert done["nodes"]["native"]["changed"] and not load()["changed"], done
+        name = f"registry.example.org/{repository}:1.0"
+        for snapshotter, unpacked in (("native", "true"), ("overlayfs", "false")):
+            said = engine.ctr("native", "images", "check", "--snapshotter", snapshotter, f"name=={name}")
+            assert said.splitlines()[1].split()[-1] == unpacked
+    finally:
+        engine.docker("rm", "-fv", "native")
 
 
 def test_one_node_more(engine: Engine, load: Load, made: Made) -> None:

@@ -298,6 +298,7 @@ def test_the_archive() -> None:
 
 
 SAID = f"""x86_64
+o
 
 =
 {sha("a")}
@@ -341,10 +342,37 @@ def test_a_look() -> None:
 
 
 def test_a_node_that_is_empty() -> None:
-    empty = "aarch64\n\n=\n\n=\nREF TYPE DIGEST SIZE PLATFORMS LABELS\n\n=\nKEY PARENT KIND\n\n==\n"
+    empty = "aarch64\no\n\n=\n\n=\nREF TYPE DIGEST SIZE PLATFORMS LABELS\n\n=\nKEY PARENT KIND\n\n==\n"
     one, _commands = node(Program(empty.encode()))
     assert one.look("example.org/a") == Seen({}, frozenset(), frozenset())
     assert one.platform == "linux/arm64"
+
+
+@pytest.mark.parametrize(("config", "snapshotter"), [
+    ('[plugins."io.containerd.grpc.v1.cri".containerd]\n  # of zfs\n  discard_unpacked_layers = true\n'
+     '  snapshotter = "native"\n[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]\n'
+     '  snapshotter = "kata"\n', "native"),
+    ("[plugins.'io.containerd.cri.v1.images']\n\tsnapshotter='fuse-overlayfs' # rootless\n"
+     "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.kata]\n\tsnapshotter = 'kata'\n", "fuse-overlayfs"),
+    ('[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]\n  snapshotter = "kata"\n', "overlayfs"),
+    (None, "overlayfs"),
+])  # fmt: skip
+def test_the_snapshotter_of_a_node(
+    config: str | None, snapshotter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kind's nodes are told it, in either version of containerd's configuration."""
+    if config:
+        (tmp_path / "config.toml").write_text(config)
+    changed = _containerd.LOOK.replace("/etc/containerd/", f"{tmp_path}/")
+    monkeypatch.setattr(_containerd, "LOOK", changed)
+    ctr = tmp_path / "ctr"
+    ctr.write_text('#!/bin/sh\n[ $5 != snapshots ] || echo "$7 - Committed"\n')
+    ctr.chmod(0o755)
+    one = _containerd.Node(
+        "n", lambda command: Local(command, 5), ctr=str(ctr), address="/s", namespace="k8s.io", snapshotter=""
+    )  # fmt: skip
+    assert one.look("example.org/a").chains == {snapshotter}
+    one.close()
 
 
 def test_a_node_that_cannot_be_asked() -> None:
