@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,10 +50,10 @@ class Delivery:
 
     def __init__(
         self, registry: Registry, reference: Reference, nodes: Sequence[Node], *, platform: str, pinned: bool,
-        say: Callable[..., None] = lambda _line, at_once=False: None,
+        alone: bool = False, say: Callable[..., None] = lambda _line, at_once=False: None,
     ) -> None:
         self._registry, self._reference, self._nodes = registry, reference, nodes
-        self._platform, self._pinned, self._say = platform, pinned, say
+        self._platform, self._pinned, self._alone, self._say = platform, pinned, alone, say
         self._read = self._total = 0
         self.rows: dict[str, dict[str, Any]] = {}
 
@@ -66,7 +66,7 @@ class Delivery:
 
     def _run(self, check_mode: bool) -> Image:
         image = self._look()
-        plans = self._plans(image)
+        plans = self._plans(image, self._nodes)
         self.rows = {
             node.name: {
                 "changed": check_mode and bool(plan.steps),
@@ -87,7 +87,7 @@ class Delivery:
             if not left or not all(GONE in trouble for trouble in troubles.values()):
                 raise ImageError("; ".join(f"node {node.name}: {trouble}" for node, trouble in troubles.items()))
             self._each(troubles, lambda node: node.look(self._reference.repository))
-            plans = {node: _image.plan(image, node.seen, self._pinned) for node in troubles}
+            plans = self._plans(image, troubles)
         return image
 
     def _each(self, nodes: Any, work: Callable[[Node], Any]) -> list[Any]:
@@ -107,8 +107,8 @@ class Delivery:
         wanted = self._platform or platforms[0]
         return early.result() if wanted == likely else fetch(self._registry, self._reference, wanted)
 
-    def _plans(self, image: Image) -> dict[Node, Plan]:
-        return {node: _image.plan(image, node.seen, self._pinned) for node in self._nodes}
+    def _plans(self, image: Image, nodes: Iterable[Node]) -> dict[Node, Plan]:
+        return {node: _image.plan(image, node.seen, self._pinned, self._alone) for node in nodes}
 
     # -- transfer ----------------------------------------------------------------------------------------------------
 

@@ -237,7 +237,7 @@ class Plan:
     imports: bool = False
     rename: bool = False
     label: tuple[str, ...] = ()
-    release: tuple[str, ...] = ()  # names that the tag leaves behind, for the kubelet to collect
+    release: tuple[str, ...] = ()  # names that are left behind, for the kubelet to collect
 
     @property
     def steps(self) -> list[str]:
@@ -249,8 +249,8 @@ class Plan:
         return sum(blob.size for blob in self.blobs)
 
 
-def plan(image: Image, seen: Seen, pinned: bool) -> Plan:
-    """What is missing for the node to be as after a pull of its own."""
+def plan(image: Image, seen: Seen, pinned: bool, alone: bool = False) -> Plan:
+    """What is missing for the node to be as after a pull of its own; `alone`, no other tag's image stays pinned."""
     digest = image.target.digest
     own, *tags = image.names
     right = {name for name in image.names if name in seen.names and seen.names[name].target == digest}
@@ -267,7 +267,7 @@ def plan(image: Image, seen: Seen, pinned: bool) -> Plan:
     kept = {record.target for name, record in seen.names.items() if "@" not in name and name not in tags}
     release = tuple(
         name for name, record in sorted(seen.names.items())
-        if "@" in name and record.pinned and record.target in old - kept
+        if record.pinned and name not in image.names and (alone or ("@" in name and record.target in old - kept))
     )
     return Plan(blobs, imports, rename, label, release)
 

@@ -44,6 +44,12 @@ options:
       - If a tag stood for another pinned image before, that one is for the kubelet to remove.
     type: bool
     default: true
+  release_others:
+    description:
+      - Whether images of the repository's other tags, which were pinned before, are for the kubelet to remove when it
+        runs short of disk. It never removes what a container uses.
+    type: bool
+    default: false
   namespace:
     description: Namespace of containerd, which is another thing than that of Kubernetes.
     type: str
@@ -187,6 +193,7 @@ SPEC = {
     "docker_host": {"type": "str"},
     "platform": {"type": "str"},
     "pinned": {"type": "bool", "default": True},
+    "release_others": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": "k8s.io"},
     "address": {"type": "path", "default": "/run/containerd/containerd.sock"},
     "snapshotter": {"type": "str"},
@@ -241,7 +248,7 @@ def main() -> None:
         delivery = Delivery(
             _registry_options.registry(reference, options), reference, nodes(options),
             platform=normal(options["platform"]) if options["platform"] else "",
-            pinned=options["pinned"], say=reporter(options["progress"]),
+            pinned=options["pinned"], alone=options["release_others"], say=reporter(options["progress"]),
         )
         image, rows = delivery.run(module.check_mode), delivery.rows
     except ImageError as error:

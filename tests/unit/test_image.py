@@ -237,6 +237,14 @@ def test_plans(seen: Seen, pinned: bool, wanted: Plan) -> None:
     assert _image.plan(image(), seen, pinned) == wanted
 
 
+def test_other_tags_are_released_if_wanted() -> None:
+    """But for what is wanted itself, by whichever names."""
+    seen = Seen({**RIGHT, **names(old="old", other="old")}, ALL, THERE)
+    assert _image.plan(image(), seen, True, alone=True) == Plan(release=(f"{NAME}:other", OLD))
+    seen = Seen({**RIGHT, **names(False, old="old", other="old")}, ALL, THERE)
+    assert _image.plan(image(), seen, True, alone=True) == Plan()
+
+
 def test_a_plan_by_digest_knows_no_tag() -> None:
     plan = _image.plan(image(OWN), Seen(names(tag="old"), ALL, THERE), True)
     assert plan == Plan((), True, False, (OWN,))
