@@ -14,8 +14,8 @@ from ._containerd import Node, Stream
 from ._image import Image, Plan, Reference
 from ._registry import INDEXES, Blob, ImageError, Registry
 
-TRIES = 3  # of a plan that a node's garbage collection overtook
-GONE = "not found"
+TRIES = 3  # of a plan that was overtaken by a node's garbage collection, or by another run
+OVERTAKEN = ("not found", "already exists")
 
 
 def fetch(registry: Registry, reference: Reference, platform: str) -> Image:
@@ -84,7 +84,7 @@ class Delivery:
             troubles = self._transfer(image, plans, began)
             if not troubles:
                 break
-            if not left or not all(GONE in trouble for trouble in troubles.values()):
+            if not left or not all(any(one in trouble for one in OVERTAKEN) for trouble in troubles.values()):
                 raise ImageError("; ".join(f"node {node.name}: {trouble}" for node, trouble in troubles.items()))
             self._each(troubles, lambda node: node.look(self._reference.repository))
             plans = self._plans(image, troubles)

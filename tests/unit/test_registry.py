@@ -72,6 +72,12 @@ def test_a_log_in_in_the_url(url: str, capsys: pytest.CaptureFixture[str]) -> No
     assert said == "registry_url holds a log-in: give registry_username and registry_password instead"
 
 
+@pytest.mark.parametrize("url", ["https://", "https://[x", "http:///v2", "https://:5000"])
+def test_a_url_without_a_host(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run_module("image_info", {"image": "registry.example.org/a:1", "registry_url": url}, capsys)["msg"]
+    assert said == f"registry_url {url} names no host"
+
+
 @pytest.mark.parametrize(("module", "options"), [
     ("image_info", {"timeout": 0}),
     ("image_info", {"timeout": "inf"}),
