@@ -289,6 +289,9 @@ class Registry:
                 f"{named}: {self._url} leads to {host}, which answers {reply.status} {reply.reason}: may this computer "
                 "read from there?"
             )
+        if reply.status == 401 and "insufficient_scope" in reply.headers.get("WWW-Authenticate", ""):
+            who = self._login[0] if self._login else "nobody"
+            raise ImageError(f"{named}: there is no such repository, or {who} may not pull it")
         if reply.status == 401 or (reply.status == 403 and "token has expired" in said):  # ECR's way to say so
             # Who logged in for us may do so again.
             raise ImageError(f"{named}: {self._url} refuses the log-in: {said or reply.reason}", refused=True)
