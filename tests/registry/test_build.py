@@ -217,7 +217,7 @@ def test_for_the_nodes_platform(play: Play, engine: Engine) -> None:
     assert engine.docker("inspect", "--format", "{{.Os}}/{{.Architecture}}", image) == "linux/arm64\n"
     assert not changed(play(**given))
     own = play(**{**given, "airflow_image_platform": ""})
-    assert own.returncode and base in own.stdout, "what the engine has is for another platform"
+    assert own.returncode and "the Docker engine" in own.stdout, "what it has is for another platform, and is not taken"
 
 
 def test_no_password_is_left(play: Play, engine: Engine, index: PackageIndex, tmp_path: Path) -> None:
@@ -311,7 +311,23 @@ def test_copy(engine: Engine, copy: Any, ecr_registry: DockerRegistry, repositor
     wrong = copy("engine", registry_password="wrong")
     assert wrong.get("refused") and "wrong" not in wrong["msg"], wrong
     assert copy("engine")["changed"] and not copy("engine")["changed"]
+    assert not copy("registry", same=True)["changed"]
+    engine.docker("import", str(engine.directory / "root.tar"), name)
+    assert "another image by this tag" in copy("registry", same=True)["msg"]
+    assert not copy("registry")["changed"], "unless that is wanted, a tag is taken as it is"
     assert "pushed by its tag" in copy("registry", image=f"127.0.0.1:5000/a@sha256:{'0f' * 32}")["msg"]
+
+
+def test_a_time_that_another_controller_took(
+    play: Play, engine: Engine, copy: Any, ecr_registry: DockerRegistry, repository: str, tags: Any
+) -> None:
+    """What is found by its inputs would be deployed as the other one's image."""
+    taken = f"127.0.0.1:{ecr_registry.port}/{repository}:1"
+    engine.docker("tag", "node", taken)
+    assert copy("registry")["changed"]
+    done = play("-e", f"__image_dated={taken}")
+    assert done.returncode and re.search(r"another\s+image\s+by\s+this\s+tag", done.stdout), done.stdout
+    assert tags() == ["1"]
 
 
 def test_info(

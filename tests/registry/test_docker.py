@@ -195,3 +195,9 @@ def test_the_role(
     assert all({f"{name}:1.0", f"{name}@{made.target}"} <= names(engine, node) for node in NODES)
     # With both, Kubernetes asks for the digest.
     assert play(airflow_image=f"{name}:other@{made.target}") == 0
+    # One that was built here lets the former ones go.
+    push.image("2.0", [Layer("a", b"2")])
+    assert play(airflow_image="", airflow_image_repository=name, airflow_image_tag="2.0") == 1
+    for tag, pinned in (("1.0", False), ("2.0", True)):
+        row = engine.ctr("first", "images", "ls", f"name=={name}:{tag}").splitlines()[1]
+        assert ("pinned=pinned" in row) is pinned
