@@ -213,7 +213,9 @@ def test_for_the_nodes_platform(play: Play, engine: Engine) -> None:
     given = {"airflow_image_base": base, "airflow_image_platform": "linux/arm64"}
     foreseen = play("--check", **given)
     assert re.search(r"to\s+be\s+built\s+for\s+linux/arm64", foreseen.stdout), foreseen.stdout
-    image = deployed(play(**given))
+    done = play(**given)
+    image = deployed(done)
+    assert " for linux/arm64)" in done.stdout
     assert engine.docker("inspect", "--format", "{{.Os}}/{{.Architecture}}", image) == "linux/arm64\n"
     assert not changed(play(**given))
     own = play(**{**given, "airflow_image_platform": ""})
