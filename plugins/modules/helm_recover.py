@@ -167,11 +167,11 @@ def main() -> None:
             api.patch(f"{place}/{last['metadata']['name']}", patch)
     except KubernetesError as error:
         module.fail_json(msg=f"The record of release {name} can't be read in namespace {namespace}: {error}")
-    compared = status == "deployed" and chart and values is not None and not compares(dict(os.environ))
+    given = status == "deployed" and chart and values is not None
     try:
-        as_wanted = bool(compared) and is_as_wanted(record, chart, values)
+        as_wanted = bool(given and not compares(dict(os.environ)) and is_as_wanted(record, chart, values))
     except (OSError, tarfile.TarError, yaml.YAMLError) as error:
-        module.fail_json(msg=f"The chart {chart} can't be read: {error}")
+        module.fail_json(msg=f"The chart {chart} or helm's plugins can't be read: {error}")
     after = "failed" if changed else status
     module.exit_json(
         changed=changed,
