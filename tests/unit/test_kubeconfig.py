@@ -63,12 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_words: Any) -> None:
         pass
 
-    def handle_one_request(self) -> None:
+    def parse_request(self) -> bool:
+        """A request has come; before, the connection of the last one might be what breaks off."""
         if self.server_of.broken:
             self.server_of.broken -= 1
             self.close_connection = True
-            return
-        super().handle_one_request()
+            return False
+        return super().parse_request()
 
     def do_GET(self) -> None:
         own = self.server_of
