@@ -5,6 +5,9 @@
 Ansible starts an interpreter for a module, which compiles it and all that it imports out of an archive: half a second
 of processor time. Over connection `local`, as the same user and with the play's own interpreter, the process that
 Ansible has forked for the task is the same place. In every other case the module is started as usual.
+
+Each module that is meant for it has an action of its name. To lead them all to one by meta/runtime.yml would take the
+name from them, by which Ansible finds `module_defaults`.
 """
 
 from __future__ import annotations
@@ -49,6 +52,10 @@ def environment(given: Result) -> Iterator[None]:
 class HereAction(ActionBase):
     _supports_check_mode = True
     _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        super().run(tmp, task_vars)
+        return self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val))
 
     def _execute_module(
         self, module_name: str | None = None, module_args: Result | None = None, *args: Any,

@@ -87,13 +87,17 @@ def test_where_it_is_not_meant_for_this_process_it_is_started(tmp_path: Path, mo
     assert all("/nowhere" in one["msg"] for one in [*results, *kept])
 
 
-def test_what_is_led_there_has_no_action_of_its_own() -> None:
-    """And the modules of Airflow's API, and those that know a cluster, are led there."""
-    runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
-    routing = runtime["plugin_routing"]["action"]
+def test_module_defaults_are_found_by_the_modules_own_name(tmp_path: Path) -> None:
+    look = {"windward.airflow.pods_info": {"kubeconfig": "/nowhere"}}
+    of = {"windward.airflow.pods_info": {"namespace": "a"}, "windward.airflow.helm_recover": {"strange": True}}
+    (result,), started, out = told(tmp_path, HERE, [{**look, "module_defaults": of}])
+    assert "/nowhere" in result["msg"] and not started, out
+
+
+def test_the_modules_of_airflows_api_and_of_clusters_are_meant_for_it() -> None:
+    group = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["airflow"]
     modules = {path.stem: path.read_text() for path in (ROOT / "plugins/modules").glob("*.py")}
-    own = {path.stem for path in (ROOT / "plugins/action").glob("*.py")}
     clusters = {name for name, text in modules.items() if "_kubernetes import" in text}
-    assert {one["redirect"] for one in routing.values()} == {"windward.airflow.resources"}
-    assert routing.keys() <= modules.keys() - own
-    assert routing.keys() >= (clusters | set(runtime["action_groups"]["airflow"])) - own
+    actions = {path.stem: path.read_text() for path in (ROOT / "plugins/action").glob("*.py")}
+    here = {name for name, text in actions.items() if re.search("HereAction|RegistryAction", text)}
+    assert clusters | set(group) <= here | {"service_forward"}
