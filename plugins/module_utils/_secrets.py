@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from ._client import PAGE, AirflowApiError, Client
+from ._client import PAGE, TRIES, AirflowApiError, Client
 from ._masks import MASK, Path, extra_of, leaves, masked, numbers, sensitive, texts
 
 VARIABLES = "/api/v2/variables"
@@ -204,6 +204,7 @@ class Fingerprints:
         self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
         self.verified: set[str] = set()
         self._own: set[int] = set()
+        self._variables: list[str] = []  # in which `entries` were found
 
     @property
     def spares(self) -> bool:
@@ -253,6 +254,8 @@ class Fingerprints:
 
     def proved(self, name: str, path: Path, wanted: Any) -> bool:
         """Whether this was written there, and nobody touched the object since; not without a key."""
+        if self._key and not self.entries and not self._variables:
+            self.entries = self._none_yet
         entry = self.entries.get(name) if self._key else None
         if not entry or entry["key"] != self._mark:
             return False
@@ -304,7 +307,14 @@ class Fingerprints:
 
     @cached_property
     def entries(self) -> dict[str, Any]:
-        return self._read()[0]
+        found, self._variables = self._read()
+        return found
+
+    @cached_property
+    def _none_yet(self) -> dict[str, Any]:
+        """What is kept after all. A user of FAB's is shown nothing where another controller replaces what is kept just
+        between Airflow's question what the user may read and its reading."""
+        return next((found for found, variables in (self._read() for _try in range(TRIES - 1)) if variables), {})
 
     def _read(self) -> tuple[dict[str, Any], list[str]]:
         """What is kept of each object, the latest if it is more than one thing, and in which variables."""

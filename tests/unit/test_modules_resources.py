@@ -139,6 +139,15 @@ def test_another_password_or_none_known(api: ScriptedApi, run: Run, held: dict[s
     assert run("connection", True, connection_id="pg", password=SECRET, fingerprint_key=KEY)["changed"]
 
 
+def test_fingerprints_that_were_just_replaced_are_asked_for_again(api: ScriptedApi, run: Run) -> None:
+    """FAB's users are shown nothing then."""
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW)
+    for found in ({"variables": [], "total_entries": 0}, kept(pg=entry(WRITTEN))):
+        api.expect("GET", FINGERPRINTS, 200, found)
+    api.expect("GET", LOG, 200, log())
+    assert not run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
+
+
 def test_the_audit_log_is_closed_to_this_account(api: ScriptedApi, run: Run, warned: list[str]) -> None:
     api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(pg=entry(WRITTEN)))
     api.expect("GET", LOG, 403, {"detail": "Forbidden"})
