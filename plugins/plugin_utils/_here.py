@@ -94,5 +94,7 @@ class HereAction(ActionBase):
             basic._ANSIBLE_PROFILE = PROFILE
             with contextlib.suppress(SystemExit):
                 importlib.import_module(MODULES + name.removeprefix(COLLECTION)).main()
-        result: Result = self._parse_returned_data({"stdout": said.getvalue()}, PROFILE)
-        return result
+        result: Any = self._parse_returned_data({"stdout": said.getvalue(), "stderr": "", "rc": 0}, PROFILE)
+        # ansible-core 2.21 has a class for it.
+        read: Result = result if isinstance(result, dict) else result.as_result_dict(for_round_trip=True)
+        return read
