@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
+from ..plugin_utils._here import HereAction
 from ..plugin_utils._preflight import ansible, engine
 from ..plugin_utils._preflight.contract import Contract
 from ..plugin_utils._preflight.rules.cluster_found import CLAIMS, pods, rights, rights_elsewhere
 
 
-class ActionModule(ActionBase):
+class ActionModule(HereAction):
     """Look at the cluster of one host."""
 
     _supports_check_mode = True

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..modules.dag_run import ENDED, SPEC, progress
+from ..plugin_utils._here import HereAction
 
 SLICE = 15.0  # seconds between two lines
 
@@ -37,7 +37,7 @@ def follow(execute: Callable[[Result], Result], arguments: Result, total: float,
         arguments = {**arguments, "run_id": run["dag_run_id"], "rerun_failed": False}
 
 
-class ActionModule(ActionBase):
+class ActionModule(HereAction):
     _supports_check_mode = True
     _supports_async = True
 

@@ -48,33 +48,11 @@ _value:
 
 from typing import Any
 
+from ..module_utils._pod_state import pods_told, state
 from .status_table import Row, Status, aligned, look_at_metadata
 
 HEAD: Row = ("pod", "component", "state", "since", "restarts", "image")
 ENDED = ("Succeeded", "Failed")
-
-
-def state(pod: dict[str, Any]) -> tuple[str, str]:
-    """A pod's state in Kubernetes' words, and what is said about it where it is not well."""
-    status = pod.get("status") or {}
-    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    for one in containers:
-        waiting = (one.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
-            return waiting["reason"], waiting.get("message") or last_words(one)
-    if pod["metadata"].get("deletionTimestamp"):
-        return "Terminating", ""
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
-    if status.get("phase") == "Running" and conditions.get("Ready", {}).get("status") != "True":
-        return "NotReady", " ".join(filter(None, (last_words(one) for one in containers)))
-    scheduled = conditions.get("PodScheduled", {})
-    told = scheduled.get("message", "") if scheduled.get("status") == "False" else ""
-    return str(status.get("phase", "Unknown")), told
-
-
-def last_words(container: dict[str, Any]) -> str:
-    ended = (container.get("lastState") or {}).get("terminated") or {}
-    return f"{container['name']} ended with {ended['exitCode']} ({ended.get('reason')})." if ended else ""
 
 
 def row(pod: dict[str, Any]) -> Row:
@@ -87,12 +65,6 @@ def row(pod: dict[str, Any]) -> Row:
     restarts = sum(int(one.get("restartCount", 0)) for one in containers)
     name, since = str(pod["metadata"]["name"]), str(status.get("startTime") or "")
     return name, component, state(pod)[0], since, str(restarts), " ".join(image[:19] for image in images)
-
-
-def pods_told(pods: list[dict[str, Any]]) -> list[str]:
-    """A line about each pod that is not well."""
-    found = [(pod["metadata"]["name"], *state(pod)) for pod in pods]
-    return [f"{name} is {what}. {why}".rstrip() for name, what, why in found if what not in ("Running", "Succeeded")]
 
 
 def cluster_table(

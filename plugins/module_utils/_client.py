@@ -22,10 +22,12 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from . import _pods
 from ._answers import expected, misfit
+from ._kubeconfig import NoWay
 from ._patience import lasting, retry_after
 
 VERSION = "0.1.0"
 PAGE = 100  # Airflow's own ceiling: a higher limit is cut to it without a word
+TRIES = 5  # of a listing that others change
 TOKEN_PATH = "/auth/token"
 DAY = 86400
 GROUPED = "/importErrors"  # before 3.3 its total counts an error once for each DAG of the file
@@ -42,6 +44,7 @@ class AirflowApiError(Exception):
     ) -> None:
         super().__init__(f"{message} (it may have been done all the same)" if uncertain else message)
         self.status, self.uncertain = status, uncertain
+        self.wrong: dict[tuple[str, ...], str] = {}  # what Airflow says of which places of the request
         self.result = result or {}
 
 
@@ -66,11 +69,20 @@ class Reply:
         except (ValueError, TypeError, KeyError):
             return _plain_text(self.body)
         if isinstance(detail, list):
-            known = [item for item in detail if misfit(item, {"loc": [object], "msg": object}) is None]
-            return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in known)
+            return "; ".join(f"{'.'.join(place)}: {text}" for place, text in self.wrong().items())
         if isinstance(detail, dict):
             return ": ".join(str(detail[word]) for word in ("reason", "message") if detail.get(word))
         return str(detail)
+
+    def wrong(self) -> dict[tuple[str, ...], str]:
+        """What Airflow says of which places of the request; it says some of it several times."""
+        try:
+            detail = self.json()["detail"]
+        except (ValueError, TypeError, KeyError):
+            return {}
+        rows = detail if isinstance(detail, list) else []
+        known = [row for row in rows if misfit(row, {"loc": [object], "msg": object}) is None]
+        return {tuple(map(str, row["loc"])): str(row["msg"]) for row in known}
 
     def says_no_such_object(self) -> bool:
         """Airflow's own 404; a path that no route answers looks different."""
@@ -158,21 +170,32 @@ class Client:
     def pages(
         self, path: str, key: str, query: Mapping[str, Any] | None = None, limit: int | None = None
     ) -> list[dict[str, Any]]:
-        """All rows of a listing, or the first. The offset follows what came: a server may give fewer than asked for."""
+        """All rows of a listing, or the first. One that shrinks while it is read is read anew.
+
+        Airflow counts before it reads, and FAB's users get what they might read before both.
+        """
+        for _try in range(TRIES):
+            found, total = self._rows(path, key, query or {}, limit)
+            if len(found) >= total or path.endswith(GROUPED):
+                return found
+        raise AirflowApiError(
+            f"GET {self._url(path)}: no more after {len(found)} of {total} entries, so the answer is not whole"
+        )
+
+    def _rows(
+        self, path: str, key: str, query: Mapping[str, Any], limit: int | None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """What there is, and how much there should be. The offset follows what came: a server may give fewer than
+        asked for."""
         found: list[dict[str, Any]] = []
         while True:
             ask = PAGE if limit is None else min(PAGE, limit - len(found))
-            page = self.get(path, {**(query or {}), "limit": ask, "offset": len(found)})
+            page = self.get(path, {**query, "limit": ask, "offset": len(found)})
             rows, total = page[key], page["total_entries"]
             found += rows
-            if len(found) >= (total if limit is None else min(total, limit)):
-                return found
-            if not rows and path.endswith(GROUPED):
-                return found
-            if not rows:
-                raise AirflowApiError(
-                    f"GET {self._url(path)}: no more after {len(found)} of {total} entries, so the answer is not whole"
-                )
+            wanted = total if limit is None else min(total, limit)
+            if not rows or len(found) >= wanted:
+                return found, wanted
 
     def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         reply = self._authorized(method, path, query, body)
@@ -357,7 +380,9 @@ class Client:
             astray = reply.status in (404, 405) and not reply.says_no_such_object()
             hint = " (api_token)" if _token_refused(reply) else "; is api_url right?" if astray else ""
             message = f"{asked}: {reply.detail() or reply.reason}{hint}"
-            raise AirflowApiError(message, reply.status, uncertain=reply.uncertain)
+            error = AirflowApiError(message, reply.status, uncertain=reply.uncertain)
+            error.wrong = reply.wrong()
+            raise error
         try:
             answer = reply.json()
         except ValueError:
@@ -380,6 +405,8 @@ class Client:
     def _reason(self, exc: Exception) -> str:
         if isinstance(exc, ssl.SSLCertVerificationError):
             return f"the server's certificate is not trusted: {exc.verify_message} (api_ca_path)"
+        if isinstance(exc, NoWay):
+            return f"{exc} (api_kubeconfig, api_context)"
         if isinstance(exc, TimeoutError):
             return f"no answer within {self._timeout} s"
         if isinstance(exc, http.client.IncompleteRead):

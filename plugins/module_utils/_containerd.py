@@ -26,9 +26,17 @@ from ._registry import Blob, ImageError
 # One program tells all, and does then what its input says: to start one in a container takes as long as most of that.
 LOOK = r"""
 c() { "$ctr" -a "$address" -n "$namespace" "$@" < /dev/null; }
-ctr=$1 address=$2 namespace=$3
+ctr=$1 address=$2 namespace=$3 snapshotter=$4 config=/etc/containerd/config.toml blank=$(printf ' \t=')
+[ "$snapshotter" ] || [ ! -r $config ] || while IFS=$blank read -r key value _; do
+  case $key in
+    *cri?.containerd] | *io.containerd.cri.v1.images?]) own=yes ;;
+    '['*) own= ;;
+    snapshotter) [ ! "$own" ] || { value=${value#?}; snapshotter=${value%?}; } ;;
+  esac
+done < $config
 next() { printf '\n=\n'; }
-uname -m && next && c content ls -q && next && c images ls "$5" && next && c snapshots --snapshotter "$4" ls || exit
+uname -m && echo "${snapshotter:=overlayfs}" && next && c content ls -q && next && c images ls "$5" && next &&
+  c snapshots --snapshotter "$snapshotter" ls || exit
 printf '\n==\n' && read -r then && eval "$then"
 """
 LOOKED = b"\n==\n"
@@ -63,7 +71,8 @@ class Node:
         if not out.endswith(LOOKED):
             raise ImageError(f"node {self.name}: its containerd can't be asked: {last(err or out)}")
         said = out.removesuffix(LOOKED).decode(errors="replace")
-        machine, content, names, chains = (part.strip() for part in said.split("\n=\n"))
+        found, content, names, chains = (part.strip() for part in said.split("\n=\n"))
+        machine, self._snapshotter = found.split()
         self.platform = MACHINES.get(machine, f"linux/{machine}")
         records = {}
         for line in names.splitlines()[1:]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -200,6 +201,8 @@ def surplus(
 
 
 def found(kind: Kind, client: Client, name: str) -> dict[str, Any]:
+    if kind.kind == "connection" and "/" in name:  # one of Airflow 2's, to which no path leads
+        return {key: row for key, row in listed(kind, client).items() if key == name}
     row = client.find(f"{kind.path}/{segment(name)}")
     return {} if row is None else {name: row}
 
@@ -321,14 +324,14 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                 mark = f"{MARK}{uuid.uuid4().hex}"
                 part = steps[at : at + CHUNK]
                 anew = [a_step.name for a_step in part if a_step.anew]
+                actions = _body(one, part, mask, mark, one_by_one)["actions"]
                 try:
                     if anew:  # in one request with its creation Airflow would only delete it
                         gone = {"action": "delete", "action_on_non_existence": "skip", "entities": anew}
                         client.request("PATCH", one.kind.path, body={"actions": [gone]})
-                    actions = _body(one, part, mask, mark, one_by_one)["actions"]
                     answer = (_singly if one_by_one else _in_bulk)(client, one.kind, actions)
                 except AirflowApiError as exc:
-                    one.failed.update(dict.fromkeys((a_step.name for a_step in part), str(exc)))
+                    one.failed.update(_reasons(one, part, actions, exc))
                     rest = (a_step.name for a_step in one.changing if a_step.name not in one.done | one.failed.keys())
                     one.failed.update(dict.fromkeys(rest, "not tried"))
                     return
@@ -345,6 +348,23 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
                       for a_step in one.changing if a_step.rest}  # fmt: skip
             secret = {a_step.name for a_step in one.changing if a_step.element.get("secret")}
             one.known.record(writes, deleted, merged, secret, one_by_one)
+
+
+def _reasons(one: Work, steps: list[Step], actions: list[dict[str, Any]], exc: AirflowApiError) -> dict[str, str]:
+    """Why each object of a request was not written: for one that it can't read Airflow refuses all of them."""
+    wrong: dict[str, dict[str, None]] = {}
+    for place, text in exc.wrong.items():
+        found = re.fullmatch(r"body\.actions\.(\d{1,4})\.\w+\.entities\.(\d{1,4})\.?(.*)", ".".join(place))
+        try:
+            entity = actions[int(found[1])]["entities"][int(found[2])] if found else None
+        except LookupError:
+            continue  # that isn't Airflow's answer
+        if found and isinstance(entity, dict):
+            wrong.setdefault(entity[one.kind.key], {})[": ".join(filter(None, (found[3], text)))] = None
+    hint = " (with fingerprint_key it takes the right to delete)" if exc.status == 403 and one.known.keeps else ""
+    others = f"not written, since Airflow refused the request for {', '.join(wrong)}" if wrong else f"{exc}{hint}"
+    said = {name: f"{exc.status}: {'; '.join(reasons)}" for name, reasons in wrong.items()}
+    return {a_step.name: said.get(a_step.name, others) for a_step in steps}
 
 
 def _in_bulk(client: Client, kind: Kind, actions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -414,8 +434,8 @@ def _body(one: Work, steps: list[Step], mask: list[str] | None, mark: str, singl
     for fields, entities in updated.items():
         more = {"update_mask": list(fields)} if fields else {}
         actions.append({"action": "update", "action_on_non_existence": "skip", "entities": entities, **more})
-    # The mark names nothing; it makes this request known in the audit log.
-    gone += [mark] if one.kind.masked else []
+    # The mark names nothing; it makes this request known in the audit log. It needs the right to delete.
+    gone += [mark] if one.known.keeps else []
     if gone:
         actions.append({"action": "delete", "action_on_non_existence": "skip", "entities": gone})
     return {"actions": actions}

@@ -14,7 +14,7 @@ import struct
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ._image import Reference
+from ._image import Reference, platform
 from ._pipes import Pipes
 from ._registry import ImageError
 
@@ -50,11 +50,15 @@ class Docker:
             raise ImageError(f"there is no Kind cluster {cluster} in the engine at {self._path}")
         return names
 
-    def has(self, image: str) -> bool:
-        return self._ask("GET", f"/images/{quote(image)}/json", missing=True) is not None
+    def digest(self, image: str, wanted: str = "") -> str:
+        """By which the engine knows an image, empty if it has none of that name, or not for the platform."""
+        found = self._ask("GET", f"/images/{quote(image)}/json", missing=True)
+        known = {key.lower(): value for key, value in (found or {}).items()}
+        return str(known["id"]) if known and wanted in ("", platform(known)) else ""
 
-    def pull(self, image: Reference, login: tuple[str | None, str | None]) -> None:
-        self._copy("/images/create?" + urlencode({"fromImage": image.repository, "tag": image.asked}), login)
+    def pull(self, image: Reference, login: tuple[str | None, str | None], wanted: str = "") -> None:
+        asked = {"fromImage": image.repository, "tag": image.asked, **({"platform": wanted} if wanted else {})}
+        self._copy("/images/create?" + urlencode(asked), login)
 
     def push(self, image: Reference, login: tuple[str | None, str | None]) -> None:
         self._copy(f"/images/{quote(image.repository)}/push?" + urlencode({"tag": image.tag}), login)

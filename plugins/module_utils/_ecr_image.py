@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,14 +14,19 @@ from ._containerd import Node, Stream
 from ._image import Image, Plan, Reference
 from ._registry import INDEXES, Blob, ImageError, Registry
 
-TRIES = 3  # of a plan that a node's garbage collection overtook
-GONE = "not found"
+TRIES = 3  # of a plan that was overtaken by a node's garbage collection, or by another run
+OVERTAKEN = ("not found", "already exists")
 
 
 def fetch(registry: Registry, reference: Reference, platform: str) -> Image:
     """The image's documents for one platform."""
     named = str(reference)
-    target, text = registry.manifest(reference.asked)
+    try:
+        target, text = registry.manifest(reference.asked)
+    except ImageError as error:
+        if not error.result.get("absent") or not (asked := _image.region(reference)):
+            raise
+        raise ImageError(f"{error}, in {asked}: is that its region?", **error.result) from error
     texts = {target.digest: text}
     document = _image.parsed(text, named)
     manifest = target
@@ -46,10 +50,10 @@ class Delivery:
 
     def __init__(
         self, registry: Registry, reference: Reference, nodes: Sequence[Node], *, platform: str, pinned: bool,
-        say: Callable[..., None] = lambda _line, at_once=False: None,
+        alone: bool = False, say: Callable[..., None] = lambda _line, at_once=False: None,
     ) -> None:
         self._registry, self._reference, self._nodes = registry, reference, nodes
-        self._platform, self._pinned, self._say = platform, pinned, say
+        self._platform, self._pinned, self._alone, self._say = platform, pinned, alone, say
         self._read = self._total = 0
         self.rows: dict[str, dict[str, Any]] = {}
 
@@ -62,7 +66,7 @@ class Delivery:
 
     def _run(self, check_mode: bool) -> Image:
         image = self._look()
-        plans = self._plans(image)
+        plans = self._plans(image, self._nodes)
         self.rows = {
             node.name: {
                 "changed": check_mode and bool(plan.steps),
@@ -80,10 +84,10 @@ class Delivery:
             troubles = self._transfer(image, plans, began)
             if not troubles:
                 break
-            if not left or not all(GONE in trouble for trouble in troubles.values()):
+            if not left or not all(any(one in trouble for one in OVERTAKEN) for trouble in troubles.values()):
                 raise ImageError("; ".join(f"node {node.name}: {trouble}" for node, trouble in troubles.items()))
             self._each(troubles, lambda node: node.look(self._reference.repository))
-            plans = {node: _image.plan(image, node.seen, self._pinned) for node in troubles}
+            plans = self._plans(image, troubles)
         return image
 
     def _each(self, nodes: Any, work: Callable[[Node], Any]) -> list[Any]:
@@ -93,7 +97,7 @@ class Delivery:
 
     def _look(self) -> Image:
         """The registry is asked while the nodes are, for the platform that those of this computer have."""
-        likely = self._platform or _image.MACHINES.get(os.uname().machine, "linux/amd64")
+        likely = self._platform or _image.own_platform()
         with ThreadPoolExecutor(1) as pool:
             early = pool.submit(fetch, self._registry, self._reference, likely)
             self._each(self._nodes, lambda node: node.look(self._reference.repository))
@@ -103,8 +107,8 @@ class Delivery:
         wanted = self._platform or platforms[0]
         return early.result() if wanted == likely else fetch(self._registry, self._reference, wanted)
 
-    def _plans(self, image: Image) -> dict[Node, Plan]:
-        return {node: _image.plan(image, node.seen, self._pinned) for node in self._nodes}
+    def _plans(self, image: Image, nodes: Iterable[Node]) -> dict[Node, Plan]:
+        return {node: _image.plan(image, node.seen, self._pinned, self._alone) for node in nodes}
 
     # -- transfer ----------------------------------------------------------------------------------------------------
 

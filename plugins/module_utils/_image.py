@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ def parse(name: str) -> Reference:
         host, path = "", f"{host}/{path}"  # a user of Docker Hub
     if host in ("", "docker.io", "index.docker.io"):
         host, path = "docker.io", path if "/" in path else f"library/{path}"
-    if "amazonaws" in host and not ECR.fullmatch(host):
+    if re.search(r"\becr\b.*\bamazonaws\b", host) and not ECR.fullmatch(host):
         raise ImageError(
             f"{host} is no registry of ECR, whose names are 123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         )
@@ -111,6 +112,11 @@ def normal(name: str) -> str:
     if not 2 <= len(parts) <= 3 or not all(re.fullmatch(r"[a-z0-9_.]+", part) for part in parts):
         raise ImageError(f"{name!r} is no platform, such as linux/amd64")
     return platform(dict(zip(("os", "architecture", "variant"), parts)))
+
+
+def own_platform() -> str:
+    """That of this computer."""
+    return MACHINES.get(os.uname().machine, "linux/amd64")
 
 
 def parsed(text: bytes, named: str) -> dict[str, Any]:
@@ -187,7 +193,7 @@ def layers(manifest: Mapping[str, Any], named: str) -> tuple[Blob, tuple[Blob, .
     if not isinstance(rows, list):
         raise ImageError(f"{named} has no layers, so it is no image")
     for row in rows:
-        if isinstance(row, dict) and "foreign" in str(row.get("mediaType")):
+        if isinstance(row, dict) and re.search(r"\.(foreign|nondistributable)\.", str(row.get("mediaType"))):
             raise ImageError(f"{named} has a layer that its registry does not keep ({row.get('digest')})")
     return descriptor(manifest.get("config"), named), tuple(descriptor(row, named) for row in rows)
 
@@ -231,7 +237,7 @@ class Plan:
     imports: bool = False
     rename: bool = False
     label: tuple[str, ...] = ()
-    release: tuple[str, ...] = ()  # names that the tag leaves behind, for the kubelet to collect
+    release: tuple[str, ...] = ()  # names that are left behind, for the kubelet to collect
 
     @property
     def steps(self) -> list[str]:
@@ -243,8 +249,8 @@ class Plan:
         return sum(blob.size for blob in self.blobs)
 
 
-def plan(image: Image, seen: Seen, pinned: bool) -> Plan:
-    """What is missing for the node to be as after a pull of its own."""
+def plan(image: Image, seen: Seen, pinned: bool, alone: bool = False) -> Plan:
+    """What is missing for the node to be as after a pull of its own; `alone`, no other tag's image stays pinned."""
     digest = image.target.digest
     own, *tags = image.names
     right = {name for name in image.names if name in seen.names and seen.names[name].target == digest}
@@ -261,7 +267,7 @@ def plan(image: Image, seen: Seen, pinned: bool) -> Plan:
     kept = {record.target for name, record in seen.names.items() if "@" not in name and name not in tags}
     release = tuple(
         name for name, record in sorted(seen.names.items())
-        if "@" in name and record.pinned and record.target in old - kept
+        if record.pinned and name not in image.names and (alone or ("@" in name and record.target in old - kept))
     )
     return Plan(blobs, imports, rename, label, release)
 

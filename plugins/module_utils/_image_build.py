@@ -47,6 +47,7 @@ class Declared:
 
     repository: str
     base: str
+    platform: str
     lock: str = ""
     uv_lock: str = ""
     requirements: Sequence[str] = ()
@@ -61,6 +62,7 @@ class Stage:
     """One build: a Dockerfile with what it copies, files by their text and directories by their place."""
 
     base: str
+    platform: str
     dockerfile: str
     files: Mapping[str, str] = field(default_factory=dict)
     trees: Mapping[str, Tree] = field(default_factory=dict)
@@ -80,7 +82,7 @@ def stages(declared: Declared) -> dict[str, Stage]:
         return {f"inputs-{lower.digest}": lower}
     found = {f"packages-{lower.digest}": lower} if len(lower.dockerfile.splitlines()) > 1 else {}
     base = next((f"{declared.repository}:{tag}" for tag in found), declared.base)
-    upper = dags(base, declared.dags)
+    upper = dags(base, declared.platform, declared.dags)
     return {**found, f"inputs-{upper.digest}": upper}
 
 
@@ -103,14 +105,14 @@ def packages(declared: Declared) -> Stage:
             steps.append(f"COPY {name} {target}")
     if steps:
         lines += ["USER root", *steps, f"USER {USER}"]
-    return Stage(declared.base, "\n".join(lines) + "\n", files, trees)
+    return Stage(declared.base, declared.platform, "\n".join(lines) + "\n", files, trees)
 
 
-def dags(base: str, tree: Tree) -> Stage:
+def dags(base: str, platform: str, tree: Tree) -> Stage:
     """A release of DAGs, as on a volume."""
     lines = [f"FROM {base}", "USER root", f"COPY dags {DAGS}", f"LABEL {DAGS_LABEL}={tree.digest}", f"USER {USER}"]
     release = f"releases/{tree.digest}"
-    return Stage(base, "\n".join(lines) + "\n", {}, {f"dags/{release}": tree}, {"dags/current": release})
+    return Stage(base, platform, "\n".join(lines) + "\n", {}, {f"dags/{release}": tree}, {"dags/current": release})
 
 
 def system(names: Sequence[str]) -> str:

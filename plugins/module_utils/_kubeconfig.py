@@ -37,9 +37,13 @@ class KubernetesError(OSError):
         self.lasting = lasting
 
 
-def no_way(given: str | None, why: str = "it is no kubeconfig") -> KubernetesError:
+class NoWay(KubernetesError):
+    """There is nobody to be asked."""
+
+
+def no_way(given: str | None, why: str = "it is no kubeconfig") -> NoWay:
     """Why nobody can be asked, without what is in the file, which may be a token."""
-    return KubernetesError(f"there is no way to a cluster: {why} ({given or DEFAULT})", lasting=True)
+    return NoWay(f"there is no way to a cluster: {why} ({given or DEFAULT})", lasting=True)
 
 
 class Way:
@@ -52,7 +56,7 @@ class Way:
     def __init__(self, given: str | None = None, context: str | None = None) -> None:
         self.given = given or os.environ.get("KUBECONFIG") or None
         try:
-            self._cluster, self._user = _chosen(self.given, context)
+            self.context, self._cluster, self._user = chosen(self.given, context)
             parts = urlsplit(self._cluster["server"])
             self.host, self.prefix = parts.hostname or "", parts.path.rstrip("/")
             self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -118,24 +122,23 @@ class Way:
 
     def _context(self) -> ssl.SSLContext:
         cluster, user = self._cluster, self._credentials
-        authority = _pem(cluster, "certificate-authority-data")
-        context = ssl.create_default_context(cadata=authority, cafile=cluster.get("certificate-authority"))
+        context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority"))
         # As other clients of Kubernetes: certificates of clusters often lack what RFC 5280 asks for.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if cluster.get("insecure-skip-tls-verify"):
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        certificate, key = _pem(user, "client-certificate-data"), _pem(user, "client-key-data")
+        certificate, key = _pem(user, "client-certificate"), _pem(user, "client-key")
         if certificate and key:
             # OpenSSL takes a key from a file only.
             descriptor, name = tempfile.mkstemp()
             try:
                 with open(descriptor, "w", encoding="ascii") as stream:
                     stream.write(f"{certificate}\n{key}")
-                context.load_cert_chain(name)
+                context.load_cert_chain(name, password="")  # without one OpenSSL would ask a person
             finally:
                 os.unlink(name)
-        elif "client-certificate" in user:
-            context.load_cert_chain(user["client-certificate"], user["client-key"])
+        elif certificate or key:
+            raise no_way(self.given, "its user has a certificate without a key, or a key without a certificate")
         return context
 
     def _run(self) -> None:
@@ -184,20 +187,22 @@ def _is_near(host: str, port: int) -> bool:
     return address.is_loopback
 
 
-def _chosen(given: str | None, context: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Cluster and user of a context. Of several files the first that has a name counts."""
+def chosen(given: str | None, context: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """A context, its cluster and its user. Of several files the first that has a name counts."""
     try:
         import yaml
     except ImportError as error:
         raise KubernetesError(f"The Python package PyYAML is needed on this host: {error}", lasting=True) from error
     known: dict[str, dict[str, Any]] = {"clusters": {}, "contexts": {}, "users": {}}
     seen = False
-    for place in (given or DEFAULT).split(os.pathsep):
-        path = Path(place).expanduser()
+    for path in [Path(place).expanduser() for place in (given or DEFAULT).split(os.pathsep) if place]:
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            content = yaml.safe_load(text) if text.strip() else {}
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise no_way(given, f"{path} can't be read: {error.strerror}") from error
         except yaml.YAMLError as error:
             raise no_way(given) from error
         seen = True
@@ -219,7 +224,9 @@ def _chosen(given: str | None, context: str | None) -> tuple[dict[str, Any], dic
     user = entry("users", chosen["user"]) if chosen.get("user") else {}
     if "auth-provider" in user:
         raise no_way(given, "auth-provider went with Kubernetes 1.26: exec has come in its place")
-    return entry("clusters", chosen.get("cluster")), user
+    if any(name in user for name in ("as", "as-uid", "as-groups", "as-user-extra")):
+        raise no_way(given, "its user asks as another, which kubernetes.core would not do: give that one's own log-in")
+    return context, entry("clusters", chosen.get("cluster")), user
 
 
 def _beside(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -235,6 +242,7 @@ def _beside(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pem(about: dict[str, Any], name: str) -> str | None:
-    """Certificates and keys are in base64 there, and as they are in what a program gives."""
-    text = about.get(name)
-    return text if not text or text.startswith("-----") else base64.b64decode(text).decode()
+    """Certificates and keys are in base64 there, as they are in what a program gives, or in a file that is named."""
+    if text := about.get(f"{name}-data"):
+        return str(text) if text.startswith("-----") else base64.b64decode(text).decode()
+    return Path(about[name]).read_text(encoding="utf-8") if about.get(name) else None

@@ -68,4 +68,6 @@ class Secrets:
 
 
 def text(secret: dict[str, Any]) -> dict[str, str]:
-    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+    """What is no text can't be a value of ours."""
+    held = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+    return {key: value.decode(errors="replace") for key, value in held.items()}

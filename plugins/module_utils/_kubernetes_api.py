@@ -20,6 +20,7 @@ from ._kubeconfig import KubernetesError, Way
 
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 TRIES = 3
+LATER = 10  # seconds to wait at most when the server asks to come again
 
 
 class NotThere(KubernetesError):
@@ -31,7 +32,7 @@ class Api:
 
     Raises KubernetesError with Kubernetes' own sentence, which holds no content of a Secret; it is `lasting` for what
     the user must not or that is not there. `where` is said with a refusal. A question is asked again where the
-    connection broke off, up to `tries` times; a change is not.
+    connection broke off, up to `tries` times; a change is not. Either is when the server, busy, asks to come again.
     """
 
     def __init__(
@@ -111,6 +112,21 @@ class Api:
             raise _unreached(error) from error
 
     def _ask(self, method: str, path: str, query: dict[str, Any], body: Any = None, kind: str = "") -> str:
+        left = self.tries
+        while True:
+            left -= 1
+            answer, said = self._answer(method, path, query, body, kind)
+            later = answer.headers.get("Retry-After", "")
+            if not (left and later.isdecimal() and (answer.status == 429 or answer.status >= 500)):
+                break
+            time.sleep(min(int(later), LATER))  # it has done nothing, having too much to do
+        if answer.status >= 300:
+            raise self._refusal(answer.status, answer.reason, said)
+        return said
+
+    def _answer(
+        self, method: str, path: str, query: dict[str, Any], body: Any, kind: str
+    ) -> tuple[http.client.HTTPResponse, str]:
         target = self.way.prefix + path + (f"?{urlencode(query)}" if query else "")
         if self._connection and self._connection.is_closed():
             self.close()
@@ -120,15 +136,12 @@ class Api:
             data = None if body is None else json.dumps(body)
             self._connection.request(method, target, data, {**headers, **self.way.header()})
             answer = self._connection.getresponse()
-            said = answer.read().decode(errors="replace")
+            return answer, answer.read().decode(errors="replace")
         except KubernetesError:
             raise
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise _unreached(error) from error
-        if answer.status >= 300:
-            raise self._refusal(answer.status, answer.reason, said)
-        return said
 
     def _refusal(self, status: int, reason: str, told: str) -> KubernetesError:
         try:

@@ -91,7 +91,7 @@ def run(
     module.checked = True
     for name, value in module.params.items():
         if deep(value):
-            module.refuse(f"{name} {TooDeep()}")
+            module.refuse(f"{deepest(name, value, module.argument_spec[name])} {TooDeep()}")
         if wrong := truth_for_number(name, value, module.argument_spec[name]):
             module.refuse(f"{wrong} must be a number, not true or false")
         if reason := unsendable(value):
@@ -109,6 +109,9 @@ def run(
             validate_certs=given.pop("validate_certs"),
             **{name.removeprefix("api_"): value for name, value in given.items()},
         )
+    except AirflowApiError as exc:
+        module.refuse(str(exc))  # without the options: a URL that is refused may hold a password
+    try:
         with client:
             result = act(module, client)
     except AirflowApiError as exc:
@@ -142,6 +145,12 @@ def truth_for_number(name: str, value: Any, spec: Mapping[str, Any]) -> str | No
             if wrong := truth_for_number(f"{name}.{option}", element.get(option), inner):
                 return wrong
     return None
+
+
+def deepest(name: str, value: Any, spec: Mapping[str, Any]) -> str:
+    """The option that is nested too deeply: an inner one, if it is so by itself."""
+    inner = ((option, element.get(option)) for option in spec.get("options") or () for element in value)
+    return next((f"{name}.{option}" for option, one in inner if deep(one)), name)
 
 
 def unsendable(value: Any) -> str | None:

@@ -34,7 +34,7 @@ ACCEPT = {"Accept": ", ".join(INDEXES + MANIFESTS)}
 CHUNK = 1 << 20
 DOCUMENT = 8 << 20  # bytes of the longest index, manifest or configuration that is read
 HOPS = 5
-BREAKS = 5  # how often the reading of one blob is taken up again
+BREAKS = 5  # how often in a row the reading of one blob is taken up again for next to nothing
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -90,8 +90,9 @@ class Registry:
         with closing(self._ask("HEAD", self._manifests(reference), ACCEPT)) as reply:
             if reply.status == 404:
                 return ""
-            self._judge(reply, reference)
-            return str(reply.headers.get("Docker-Content-Digest") or self.manifest(reference)[0].digest)
+            told = reply.headers.get("Docker-Content-Digest") if reply.status == 200 else ""
+        # What refuses HEAD says why to GET alone.
+        return str(told or self.manifest(reference)[0].digest)
 
     def manifest(self, reference: str) -> tuple[Blob, bytes]:
         """An index or a manifest by tag or digest, with its text."""
@@ -130,7 +131,7 @@ class Registry:
         named = f"{blob.digest} of {self.repository}"
         digest, held = _hash(blob.digest), b""
         while done < blob.size:
-            reason = "broke off"
+            reason, began = "broke off", done
             with closing(self._ask("GET", path, {"Range": f"bytes={done}-"} if done else {})) as reply:
                 self._judge(reply, blob.digest)
                 for chunk in self._rest(reply, blob, done):
@@ -145,11 +146,12 @@ class Registry:
                     if held:
                         yield held
                     held = chunk
-            breaks += done < blob.size
+            if done == blob.size:
+                break
+            breaks = 0 if done - began >= CHUNK else breaks + 1
             if breaks > BREAKS:
                 raise ImageError(f"{named} {reason} {breaks} times, last after {done} of {blob.size} bytes")
-            if breaks and done < blob.size:
-                time.sleep(random.uniform(0.1, 0.5))
+            time.sleep(random.uniform(0.1, 0.5))
         if f"{digest.name}:{digest.hexdigest()}" != blob.digest:
             raise ImageError(f"{named}: what came has the digest {digest.name}:{digest.hexdigest()}")
         if held:
@@ -281,7 +283,15 @@ class Registry:
         if reply.status in (200, 206):
             return
         code, said = _error(reply)
-        named = self._named(reference)
+        named, host = self._named(reference), urlsplit(reply.geturl()).netloc
+        if reply.status in (401, 403) and host != urlsplit(self._url).netloc:
+            raise ImageError(
+                f"{named}: {self._url} leads to {host}, which answers {reply.status} {reply.reason}: may this computer "
+                "read from there?"
+            )
+        if reply.status == 401 and "insufficient_scope" in reply.headers.get("WWW-Authenticate", ""):
+            who = self._login[0] if self._login else "nobody"
+            raise ImageError(f"{named}: there is no such repository, or {who} may not pull it")
         if reply.status == 401 or (reply.status == 403 and "token has expired" in said):  # ECR's way to say so
             # Who logged in for us may do so again.
             raise ImageError(f"{named}: {self._url} refuses the log-in: {said or reply.reason}", refused=True)
@@ -293,7 +303,7 @@ class Registry:
             what = "image" if "/manifests/" in reply.geturl() else "blob"
             hint = "" if code else "; is registry_url right?"
             raise ImageError(f"{named}: there is no such {what}{hint}", **({"absent": True} if code else {}))
-        raise ImageError(f"{named}: {urlsplit(reply.geturl()).netloc} answers {reply.status}: {said or reply.reason}")
+        raise ImageError(f"{named}: {host} answers {reply.status}: {said or reply.reason}")
 
     def _named(self, reference: str) -> str:
         return f"{self.repository}{'@' if ':' in reference else ':'}{reference}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ._image import Reference
 from ._registry import ImageError, Registry
@@ -51,6 +52,12 @@ def registry(reference: Reference, options: Mapping[str, Any]) -> Registry:
         raise ImageError("registry_url holds a log-in: give registry_username and registry_password instead")
     if not url.startswith(("https://", "http://")):
         raise ImageError(f"registry_url {url} begins with neither https:// nor http://")
+    try:
+        named = bool(urlsplit(url).hostname)
+    except ValueError:
+        named = False
+    if not named:
+        raise ImageError(f"registry_url {url} names no host")
     return Registry(
         url, reference.path, username=options["registry_username"], password=options["registry_password"],
         ca_path=options["ca_path"], validate_certs=options["validate_certs"], timeout=options["timeout"],

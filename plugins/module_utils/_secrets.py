@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from ._client import PAGE, AirflowApiError, Client
+from ._client import PAGE, TRIES, AirflowApiError, Client
 from ._masks import MASK, Path, extra_of, leaves, masked, numbers, sensitive, texts
 
 VARIABLES = "/api/v2/variables"
@@ -68,13 +68,14 @@ def _fits(parts: list[str], text: str) -> bool:
 Hidden = Callable[[object], bool]  # whether Airflow hides what has this name
 
 
-def carried(value: Any, hidden: Hidden, key: object = "", inside: bool = False, depth: int = 0) -> Any:
-    """A value of an answer as it may be sent back in a connection's extra, where Airflow restores some masks itself."""
-    inside = inside or hidden(key)
+def carried(value: Any, hidden: Hidden, path: Path = (), inside: bool = False) -> Any:
+    """A value of an answer as it may be sent back in a connection's extra, where Airflow restores some masks itself. A
+    ValueError names the place of one that it would not."""
+    inside = inside or any(map(hidden, path[-1:]))
     if isinstance(value, Mapping):
-        return {name: carried(element, hidden, name, inside, depth + 1) for name, element in value.items()}
-    if any(MASK in text for text in texts(value)) and not (inside and value == MASK and depth <= RESTORED):
-        raise ValueError(str(key))
+        return {name: carried(element, hidden, (*path, name), inside) for name, element in value.items()}
+    if any(MASK in text for text in texts(value)) and not (inside and value == MASK and len(path) <= RESTORED):
+        raise ValueError(".".join(map(str, path)))
     return value
 
 
@@ -203,11 +204,17 @@ class Fingerprints:
         self.kept: dict[str, set[Path]] = {}  # what stays as it is though nobody knows whether it is as wanted
         self.verified: set[str] = set()
         self._own: set[int] = set()
+        self._variables: list[str] = []  # in which `entries` were found
 
     @property
     def spares(self) -> bool:
         """Whether no secret of what is there already is ever written."""
         return self._policy == "on_create"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether fingerprints are kept of what is written."""
+        return bool(self._key)
 
     def ready(self) -> None:
         """Read what is kept, if there is a key: who may not read it is to know before anything is written."""
@@ -247,6 +254,8 @@ class Fingerprints:
 
     def proved(self, name: str, path: Path, wanted: Any) -> bool:
         """Whether this was written there, and nobody touched the object since; not without a key."""
+        if self._key and not self.entries and not self._variables:
+            self.entries = self._none_yet
         entry = self.entries.get(name) if self._key else None
         if not entry or entry["key"] != self._mark:
             return False
@@ -298,7 +307,14 @@ class Fingerprints:
 
     @cached_property
     def entries(self) -> dict[str, Any]:
-        return self._read()[0]
+        found, self._variables = self._read()
+        return found
+
+    @cached_property
+    def _none_yet(self) -> dict[str, Any]:
+        """What is kept after all. A user of FAB's is shown nothing where another controller replaces what is kept just
+        between Airflow's question what the user may read and its reading."""
+        return next((found for found, variables in (self._read() for _try in range(TRIES - 1)) if variables), {})
 
     def _read(self) -> tuple[dict[str, Any], list[str]]:
         """What is kept of each object, the latest if it is more than one thing, and in which variables."""

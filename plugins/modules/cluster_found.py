@@ -52,10 +52,12 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description:
-    - C(version) of Kubernetes, the phase of the C(namespace) and the level of C(pod_security) that it enforces,
-      C(denied) rights, phase and denied rights of each namespace C(elsewhere), C(storage_classes), the number of
-      C(nodes) that take pods, sizes of the C(claims) that are there, what of these names is C(helms) to remove,
-      C(images) of the StatefulSets among them, C(quotas) with what is used of them, and why pods would be C(refused).
+    - The kubeconfig's C(context) that was used, the C(version) of Kubernetes, the phase of the C(namespace) and the
+      level of C(pod_security) that it enforces, C(denied) rights, phase and denied rights of each namespace
+      C(elsewhere), C(storage_classes) unless the user may not see them, the number of C(nodes) that take pods, sizes of
+      the C(claims) that are there, classes and access modes of these C(volumes), what of these names is C(helms) to
+      remove, C(images) of the StatefulSets among them, C(quotas) with what is used of them, and why pods would be
+      C(refused).
   type: dict
   returned: success
   sample: {}
@@ -70,8 +72,12 @@ from ..module_utils._kubernetes import OPTIONS, cluster
 from ..module_utils._kubernetes_api import Api, KubernetesError, NotThere
 
 LEVEL = "pod-security.kubernetes.io/enforce"
-# With these in the environment kubernetes.core asks another cluster than the kubeconfig's.
-ELSEWHERE = ("K8S_AUTH_HOST", "K8S_AUTH_API_KEY", "K8S_AUTH_USERNAME", "K8S_AUTH_PASSWORD")
+# With these in the environment kubernetes.core or helm asks another cluster than the kubeconfig's, or as somebody else.
+ELSEWHERE = (
+    "K8S_AUTH_HOST", "K8S_AUTH_API_KEY", "K8S_AUTH_USERNAME", "K8S_AUTH_PASSWORD", "K8S_AUTH_CERT_FILE",
+    "K8S_AUTH_KEY_FILE", "K8S_AUTH_IMPERSONATE_USER", "K8S_AUTH_IMPERSONATE_GROUPS", "HELM_KUBEAPISERVER",
+    "HELM_KUBECONTEXT", "HELM_KUBETOKEN", "HELM_KUBEASUSER", "HELM_KUBEASGROUPS", "HELM_DRIVER",
+)  # fmt: skip
 KEPT = "helm.sh/resource-policy"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
@@ -99,12 +105,12 @@ def phase_of(api: Api, namespace: str) -> tuple[str, str]:
     return space["status"]["phase"], (space["metadata"].get("labels") or {}).get(LEVEL, "")
 
 
-def allowed(api: Api, path: str) -> list[dict[str, Any]]:
-    """A list of the whole cluster, which a user of one namespace may not see."""
+def allowed(api: Api, path: str) -> list[dict[str, Any]] | None:
+    """A list of the whole cluster; None for a user of one namespace, who may not see it."""
     try:
         return api.items(path)
     except KubernetesError:
-        return []
+        return None
 
 
 def refused(api: Api, namespace: str, pods: list[dict[str, Any]]) -> list[str]:
@@ -137,6 +143,15 @@ def helms(kind: str, objects: list[dict[str, Any]], names: list[str]) -> list[st
     ]
 
 
+def room(quotas: list[dict[str, Any]]) -> dict[str, Any]:
+    """What quotas allow and what is used of it, but for those of some pods only: the trial tells of ours."""
+    return {
+        name_of(one): {key: (one.get("status") or {}).get(key) or {} for key in ("hard", "used")}
+        for one in quotas
+        if not {"scopes", "scopeSelector"} & one["spec"].keys()
+    }
+
+
 def takes_pods(node: dict[str, Any]) -> bool:
     effects = {taint["effect"] for taint in node["spec"].get("taints") or ()}
     return not node["spec"].get("unschedulable") and not effects & {"NoSchedule", "NoExecute"}
@@ -144,7 +159,7 @@ def takes_pods(node: dict[str, Any]) -> bool:
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     if given := [name for name in ELSEWHERE if os.environ.get(name)]:
-        told = f"{', '.join(given)} in the environment leads kubernetes.core past the kubeconfig"
+        told = f"{', '.join(given)} in the environment leads kubernetes.core or helm past the kubeconfig"
         raise KubernetesError(f"{told}: unset it, and give a kubeconfig")
     namespace, names = module.params["namespace"], module.params["names"]
     api = cluster(module)
@@ -158,10 +173,12 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     # None of them is what makes a deployment a new one, so an answer that did not come must not be taken for none.
     listed = phase and "list" not in forbidden.get("persistentvolumeclaims", ())
     claims = api.items(f"{inside}/persistentvolumeclaims") if listed else []
-    quotas = allowed(api, f"{inside}/resourcequotas") if phase else []
-    sets = allowed(api, f"/apis/apps/v1/namespaces/{namespace}/statefulsets") if phase else []
+    quotas = allowed(api, f"{inside}/resourcequotas") or [] if phase else []
+    sets = allowed(api, f"/apis/apps/v1/namespaces/{namespace}/statefulsets") or [] if phase else []
+    classes = allowed(api, "/apis/storage.k8s.io/v1/storageclasses")
     asked = phase == "Active" and "pods" not in forbidden
     return {
+        "context": api.way.context,
         "version": version.removeprefix("v"),
         "namespace": phase,
         "pod_security": level,
@@ -171,12 +188,15 @@ def look(module: AnsibleModule) -> dict[str, Any]:
             for name, wanted in module.params["elsewhere"].items()
         },
         "refused": refused(api, namespace, module.params["pods"]) if asked else [],
-        "storage_classes": {
-            name_of(one): annotation(one, DEFAULT_CLASS) == "true"
-            for one in allowed(api, "/apis/storage.k8s.io/v1/storageclasses")
-        },
-        "nodes": len([one for one in allowed(api, "/api/v1/nodes") if takes_pods(one)]),
+        "storage_classes": None
+        if classes is None
+        else {name_of(one): annotation(one, DEFAULT_CLASS) == "true" for one in classes},
+        "nodes": len([one for one in allowed(api, "/api/v1/nodes") or () if takes_pods(one)]),
         "claims": {name_of(one): one["spec"]["resources"]["requests"]["storage"] for one in claims},
+        "volumes": {
+            name_of(one): {"class": one["spec"].get("storageClassName", ""), "modes": one["spec"]["accessModes"]}
+            for one in claims
+        },
         "helms": [
             one
             for kind, objects in (("PersistentVolumeClaim", claims), ("StatefulSet", sets))
@@ -187,9 +207,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
             for one in sets
             if name_of(one) in names
         },
-        "quotas": {
-            name_of(one): {key: (one.get("status") or {}).get(key) or {} for key in ("hard", "used")} for one in quotas
-        },
+        "quotas": room(quotas),
     }
 
 

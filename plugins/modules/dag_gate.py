@@ -39,6 +39,9 @@ options:
     description: What else the outcome depends on where there is no O(release), such as the image's digest.
     type: str
     default: ""
+  link:
+    description: A link whose target is told, too.
+    type: path
   timeout:
     description: Seconds that all files together may take.
     type: int
@@ -73,6 +76,11 @@ parsed:
   type: bool
   returned: success
   sample: true
+served:
+  description: Where O(link) leads, empty where it does not.
+  type: str
+  returned: success
+  sample: releases/0f5c1c9a4f2b0f5c1c9a4f2b
 errors:
   description: What is wrong.
   type: list
@@ -222,27 +230,29 @@ def main() -> None:
             "memory": {"type": "path", "required": True},
             "queues": {"type": "list", "elements": "str", "default": []},
             "build": {"type": "str", "default": ""},
+            "link": {"type": "path"},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )
     path, release = module.params["path"], module.params["release"] and os.path.realpath(module.params["release"])
-    config_dir, queues = module.params["config_dir"], module.params["queues"]
+    config_dir, queues, link = module.params["config_dir"], module.params["queues"], module.params["link"]
+    told = {"changed": False, "served": os.readlink(link) if link and os.path.islink(link) else ""}
     try:
         variables = _release.environment(module.params, "dag-processor")
         mark = context(release or module.params["build"], config_dir, variables, queues)
         os.stat(release or sys.prefix)
     except FileNotFoundError as error:
         if module.check_mode:
-            module.exit_json(changed=False, parsed=False, dag_ids=[], msg=f"Nothing can parse the DAGs yet: {error}")
+            module.exit_json(**told, parsed=False, dag_ids=[], msg=f"Nothing can parse the DAGs yet: {error}")
         module.fail_json(msg=f"The DAGs could not be parsed: {error}")
     accepted = os.path.join(module.params["memory"], f"{os.path.basename(path)}-{mark}.json")
     if os.path.exists(accepted):
         with open(accepted, encoding="utf-8") as stream:
-            module.exit_json(changed=False, parsed=False, dag_ids=json.load(stream))
+            module.exit_json(**told, parsed=False, dag_ids=json.load(stream))
     if not os.path.isdir(path):
         if module.check_mode:
-            module.exit_json(changed=False, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
+            module.exit_json(**told, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
         module.fail_json(msg=f"There is no DAG release {path}.")
     try:
         request = {"path": path, "queues": queues}
@@ -263,7 +273,7 @@ def main() -> None:
         for name in os.listdir(module.params["memory"]):
             if not os.path.isdir(os.path.join(os.path.dirname(path), name.partition("-")[0])):
                 os.unlink(os.path.join(module.params["memory"], name))
-    module.exit_json(changed=False, parsed=True, dag_ids=found["dag_ids"])
+    module.exit_json(**told, parsed=True, dag_ids=found["dag_ids"])
 
 
 if __name__ == "__main__":

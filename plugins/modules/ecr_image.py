@@ -44,6 +44,12 @@ options:
       - If a tag stood for another pinned image before, that one is for the kubelet to remove.
     type: bool
     default: true
+  release_others:
+    description:
+      - Whether images of the repository's other tags, which were pinned before, are for the kubelet to remove when it
+        runs short of disk. It never removes what a container uses.
+    type: bool
+    default: false
   namespace:
     description: Namespace of containerd, which is another thing than that of Kubernetes.
     type: str
@@ -53,9 +59,10 @@ options:
     type: path
     default: /run/containerd/containerd.sock
   snapshotter:
-    description: Snapshotter that the nodes use.
+    description:
+      - Snapshotter that the nodes use. Unset means that of CRI in a node's C(/etc/containerd/config.toml), else
+        V(overlayfs).
     type: str
-    default: overlayfs
   ctr:
     description: containerd's program C(ctr) on the node.
     type: str
@@ -186,9 +193,10 @@ SPEC = {
     "docker_host": {"type": "str"},
     "platform": {"type": "str"},
     "pinned": {"type": "bool", "default": True},
+    "release_others": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": "k8s.io"},
     "address": {"type": "path", "default": "/run/containerd/containerd.sock"},
-    "snapshotter": {"type": "str", "default": "overlayfs"},
+    "snapshotter": {"type": "str"},
     "ctr": {"type": "str", "default": "ctr"},
     "node_timeout": {"type": "float", "default": 600},
     "progress": {"type": "path"},
@@ -206,7 +214,7 @@ def nodes(options: dict[str, Any]) -> list[Node]:
         names = names or docker.nodes(options["cluster"])
     elif not shutil.which(options["ctr"]):
         raise ImageError(f"there is no program {options['ctr']} here: is this a node? Else give cluster, or nodes")
-    where = {key: options[key] for key in ("ctr", "address", "namespace", "snapshotter")}
+    where = {key: options[key] or "" for key in ("ctr", "address", "namespace", "snapshotter")}
     return [Node(name, door(docker, name, options["node_timeout"]), **where) for name in names or [os.uname().nodename]]
 
 
@@ -240,7 +248,7 @@ def main() -> None:
         delivery = Delivery(
             _registry_options.registry(reference, options), reference, nodes(options),
             platform=normal(options["platform"]) if options["platform"] else "",
-            pinned=options["pinned"], say=reporter(options["progress"]),
+            pinned=options["pinned"], alone=options["release_others"], say=reporter(options["progress"]),
         )
         image, rows = delivery.run(module.check_mode), delivery.rows
     except ImageError as error:

@@ -38,10 +38,13 @@ options:
     default: false
 notes:
   - Airflow hides a password always, and in C(extra) and variables what M(windward.airflow.connection_info) tells. A
-    secret under a harmless name is no secret to Airflow, nor to this module, so look through the file.
+    secret under a harmless name is no secret to Airflow, nor to this module, unless it is a variable that was declared
+    C(secret=true) with a C(fingerprint_key). So look through the file.
   - Airflow's server also hides any text that it has met as a secret elsewhere. Such a value becomes a reference too,
     though it may be none. So does a value that really holds C(***).
   - A variable that hides a part of its JSON becomes one reference, for the whole text.
+  - Where two secrets would have the same name, as those of C(sales-db) and C(sales_db), both names end in eight letters
+    and digits that tell them apart, the same in every export.
   - Airflow's API spells a variable's text anew where it is JSON, numbers among them. So a text C(3.10) is exported as
     C(3.1), C(1e5) as C(100000.0), and of two equal keys the last one stays. Look through versions that are numbers.
 seealso:
@@ -140,7 +143,11 @@ secrets:
       field: password
 """
 
+import hashlib
+import json
 import re
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -149,6 +156,7 @@ from ..module_utils._client import AirflowApiError, Client
 from ..module_utils._info import Object, connection_row, variable_row
 from ..module_utils._masks import MASK
 from ..module_utils._module import run
+from ..module_utils._secrets import RESERVED, unpack
 from ..module_utils._yaml import Template, document
 
 CONNECTION = ("connection_id", "conn_type", "description", "host", "login", "schema", "port", "team_name")
@@ -156,32 +164,34 @@ VARIABLE = ("key", "value", "description", "team_name")
 POOL = ("name", "slots", "description", "include_deferred", "team_name")
 EMPTY = dict.fromkeys(("description", "host", "login", "schema"), "")
 KINDS = ("connections", "variables", "pools")
-OURS = "windward_fingerprints_"  # variables in which the collection keeps its own accounts of other objects
 
 
 class Secrets:
-    """Every secret met, with the name of the variable that is to hold it; no two have the same."""
+    """Every secret met, with the name of the variable that is to hold it. No two have the same, and none takes the name
+    that another had in an earlier export: the vault that was filled in then would give it the wrong secret."""
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, ambiguous: Collection[str] = ()) -> None:
+        self._prefix, self._ambiguous = prefix, ambiguous
+        self.names: Counter[str] = Counter()
         self.found: dict[str, dict[str, str]] = {}
 
-    def reference(self, kind: str, name: str, field: str) -> Template:
+    def reference(self, kind: str, name: str, *path: Any) -> Template:
+        field = ".".join(map(str, path))
         words = [kind, name, field] if field != "value" else [kind, name]
-        stem = self._prefix + re.sub(r"[^a-z0-9]+", "_", "_".join(words).lower()).strip("_")
-        variable, number = stem, 2
-        while variable in self.found:
-            variable, number = f"{stem}_{number}", number + 1
+        variable = self._prefix + re.sub(r"[^a-z0-9]+", "_", "_".join(words).lower()).strip("_")
+        self.names[variable] += 1
+        if variable in self._ambiguous:
+            variable += "_" + hashlib.sha256(json.dumps([kind, name, *path]).encode()).hexdigest()[:8]
         self.found[variable] = {"variable": variable, "kind": kind, "name": name, "field": field}
         return Template("{{ " + variable + " }}")
 
-    def replaced(self, value: Any, kind: str, name: str, field: str) -> Any:
+    def replaced(self, value: Any, kind: str, name: str, *path: Any) -> Any:
         """A value with references where a mask is."""
         if isinstance(value, dict):
-            return {key: self.replaced(one, kind, name, f"{field}.{key}") for key, one in value.items()}
+            return {key: self.replaced(one, kind, name, *path, key) for key, one in value.items()}
         if isinstance(value, list):
-            return [self.replaced(one, kind, name, f"{field}.{index}") for index, one in enumerate(value)]
-        return self.reference(kind, name, field) if isinstance(value, str) and MASK in value else value
+            return [self.replaced(one, kind, name, *path, index) for index, one in enumerate(value)]
+        return self.reference(kind, name, *path) if isinstance(value, str) and MASK in value else value
 
 
 def present(found: Object, names: tuple[str, ...], empty: Object) -> dict[str, Any]:
@@ -202,9 +212,17 @@ def connection(found: Object, secrets: Secrets, empty: bool) -> dict[str, Any]:
     return entry
 
 
-def variable(found: Object, secrets: Secrets, empty: bool) -> dict[str, Any]:
+def variable(found: Object, secrets: Secrets, empty: bool, secret: bool) -> dict[str, Any]:
     row = present(variable_row(found), VARIABLE, {"description": ""} if empty else {})
-    return {**row, "value": secrets.replaced(row.get("value"), "variable", found["key"], "value")}
+    return {**row, "value": secrets.replaced(MASK if secret else row.get("value"), "variable", found["key"], "value"),
+            **({"secret": True} if secret else {})}  # fmt: skip
+
+
+def declared_secret(variables: list[Any]) -> set[str]:
+    """The keys of variables that were declared to be secrets, whatever they are called."""
+    kept = [unpack(row.get("value")) for row in variables if row["key"].startswith(RESERVED)]
+    entries = [one for objects in kept if isinstance(objects, dict) for one in objects.items()]
+    return {name for name, entry in entries if isinstance(entry, dict) and entry.get("secret")}
 
 
 def pool(found: Object, empty: bool) -> dict[str, Any]:
@@ -214,27 +232,34 @@ def pool(found: Object, empty: bool) -> dict[str, Any]:
     return present(found, POOL, {"description": ""} if empty else {})
 
 
+def declarations(rows: Mapping[str, list[Any]], secrets: Secrets, empty: bool) -> dict[str, Any]:
+    declared: dict[str, Any] = {}
+    if "connections" in rows:
+        declared["airflow_connections"] = [connection(row, secrets, empty) for row in rows["connections"]]
+    if "variables" in rows:
+        own = [row for row in rows["variables"] if not row["key"].startswith(RESERVED)]
+        secret = declared_secret(rows["variables"])
+        declared["airflow_variables"] = [variable(row, secrets, empty, row["key"] in secret) for row in own]
+    if "pools" in rows:
+        declared["airflow_pools"] = [pool(row, empty) for row in rows["pools"]]
+    return declared
+
+
 def export(module: AnsibleModule, client: Client) -> dict[str, Any]:
-    kinds, empty = module.params["kinds"], module.params["empty_fields"]
-    secrets = Secrets(module.params["vault_prefix"])
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", module.params["vault_prefix"]):
+    kinds, prefix, empty = (module.params[name] for name in ("kinds", "vault_prefix", "empty_fields"))
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", prefix):
         raise AirflowApiError("vault_prefix must be lower-case letters, digits and _, and begin with no digit")
     orders = {"connections": "connection_id", "variables": "key", "pools": "name"}
     rows: dict[str, list[Any]] = {}
     for kind in KINDS:
         if kind in kinds:
             rows[kind] = sorted(client.pages(f"/api/v2/{kind}", kind), key=lambda row: str(row[orders[kind]]))
-    declared: dict[str, Any] = {}
-    if "connections" in rows:
-        declared["airflow_connections"] = [connection(row, secrets, empty) for row in rows["connections"]]
-    if "variables" in rows:
-        own = [row for row in rows["variables"] if not row["key"].startswith(OURS)]
-        declared["airflow_variables"] = [variable(row, secrets, empty) for row in own]
-    if "pools" in rows:
-        declared["airflow_pools"] = [pool(row, empty) for row in rows["pools"]]
-    found = list(secrets.found.values())
+    first = Secrets(prefix)
+    declarations(rows, first, empty)
+    secrets = Secrets(prefix, {name for name, number in first.names.items() if number > 1})
+    content = document(declarations(rows, secrets, empty))
     vault = "---\n" + "".join(f"# {name}:\n" for name in secrets.found)
-    return {"changed": False, "content": document(declared), "vault_content": vault, "secrets": found}
+    return {"changed": False, "content": content, "vault_content": vault, "secrets": list(secrets.found.values())}
 
 
 def main() -> None:

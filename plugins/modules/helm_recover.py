@@ -22,6 +22,12 @@ options:
     description: Name of the release.
     type: str
     required: true
+  chart:
+    description: The archive of the chart that the release is to be of. With O(values) it is told whether it is.
+    type: path
+  values:
+    description: The values that it is to have. They hold no secret.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -36,14 +42,18 @@ EXAMPLES = r"""
   windward.airflow.helm_recover:
     namespace: airflow
     name: airflow
+    chart: /srv/charts/airflow-1.22.0.tgz
+    values: {executor: CeleryExecutor}
   register: release
 
 - name: Bring the release to what is wanted
   kubernetes.core.helm:
     namespace: airflow
     name: airflow
-    chart_ref: apache-airflow/airflow
+    chart_ref: /srv/charts/airflow-1.22.0.tgz
+    values: {executor: CeleryExecutor}
     force: "{{ release.failed_before }}"
+  when: not release.as_wanted
 """
 
 RETURN = r"""
@@ -62,50 +72,113 @@ failed_before:
   type: bool
   returned: success
   sample: true
+as_wanted:
+  description:
+    - Whether it was deployed whole, of a chart with the name and the versions of O(chart), with O(values). It is what
+      M(kubernetes.core.helm) compares, too. What was changed in the cluster since is not looked at.
+    - V(false) without O(chart) or O(values), and where helm has its plugin C(diff), with which
+      M(kubernetes.core.helm) compares more.
+  type: bool
+  returned: success
+  sample: false
 """
 
 import base64
 import gzip
 import json
+import os
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+try:
+    import yaml
+except ImportError:  # said by main
+    yaml = None  # type: ignore[assignment]
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils._kubernetes import OPTIONS, cluster
 from ..module_utils._kubernetes_api import KubernetesError
 
 
+def read(record: str) -> dict[str, Any]:
+    """Helm's record of a revision."""
+    content: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(record)))
+    return content
+
+
 def as_failed(record: str) -> str:
-    """Helm's record of a revision, with another status."""
-    content = json.loads(gzip.decompress(base64.b64decode(record)))
+    """The same with another status."""
+    content = read(record)
     content["info"]["status"] = "failed"
     content["info"]["description"] = "The run was killed before it was finished"
     return base64.b64encode(gzip.compress(json.dumps(content).encode())).decode()
 
 
+def about(chart: str) -> dict[str, Any]:
+    """What a chart says of itself, at the top of its archive."""
+    with tarfile.open(chart) as archive:
+        names = [one for one in archive.getnames() if one.count("/") == 1 and one.endswith("/Chart.yaml")]
+        member = archive.extractfile(names[0]) if names else None
+        return dict(yaml.safe_load(member) or {}) if member else {}
+
+
+def compares(environment: dict[str, str]) -> bool:
+    """Whether helm has its plugin diff, where helm looks for plugins (helm.sh/docs/helm/helm)."""
+    home = environment.get("HOME", "")
+    data = environment.get("HELM_DATA_HOME") or (environment.get("XDG_DATA_HOME") or f"{home}/.local/share") + "/helm"
+    places = [environment.get("HELM_PLUGINS") or f"{data}/plugins", f"{home}/Library/helm/plugins"]
+    found = [path for place in ":".join(places).split(":") for path in Path(place).glob("*/plugin.yaml")]
+    return any(re.search(r"^name: *[\"']?diff\b", path.read_text(errors="replace"), re.MULTILINE) for path in found)
+
+
+def is_as_wanted(record: str, chart: str, values: dict[str, Any]) -> bool:
+    deployed, wanted = read(record), about(chart)
+    was = deployed["chart"]["metadata"]
+    same = all((was.get(name) or "") == (wanted.get(name) or "") for name in ("name", "version", "appVersion"))
+    return same and (deployed.get("config") or {}) == values
+
+
 def main() -> None:
-    spec = {**OPTIONS, "name": {"type": "str", "required": True}}
+    spec = {
+        **OPTIONS,
+        "name": {"type": "str", "required": True},
+        "chart": {"type": "path"},
+        "values": {"type": "dict"},
+    }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    if yaml is None:
+        module.fail_json(msg=missing_required_lib("PyYAML"))
+    chart, values = module.params["chart"], module.params["values"]
     name, namespace = module.params["name"], module.params["namespace"]
     try:
         api, place = cluster(module), f"/api/v1/namespaces/{namespace}/secrets"
         found = api.items(place, labelSelector=f"owner=helm,name={name}")
         if not found:
-            module.exit_json(changed=False, revision=0, status="", failed_before=False)
+            module.exit_json(changed=False, revision=0, status="", failed_before=False, as_wanted=False)
         last = max(found, key=lambda one: int(one["metadata"]["labels"]["version"]))
         status = last["metadata"]["labels"]["status"]
+        record = base64.b64decode(last["data"]["release"]).decode()
         changed = status not in ("deployed", "failed")
         if changed and not module.check_mode:
-            record = as_failed(base64.b64decode(last["data"]["release"]).decode())
-            patch = {"metadata": {"labels": {"status": "failed"}}, "stringData": {"release": record}}
+            patch = {"metadata": {"labels": {"status": "failed"}}, "stringData": {"release": as_failed(record)}}
             api.patch(f"{place}/{last['metadata']['name']}", patch)
     except KubernetesError as error:
         module.fail_json(msg=f"The record of release {name} can't be read in namespace {namespace}: {error}")
+    given = status == "deployed" and chart and values is not None
+    try:
+        as_wanted = bool(given and not compares(dict(os.environ)) and is_as_wanted(record, chart, values))
+    except (OSError, tarfile.TarError, yaml.YAMLError) as error:
+        module.fail_json(msg=f"The chart {chart} or helm's plugins can't be read: {error}")
     after = "failed" if changed else status
     module.exit_json(
         changed=changed,
         revision=int(last["metadata"]["labels"]["version"]),
         status=status,
         failed_before=status != "deployed",
+        as_wanted=as_wanted,
         diff={"before": f"{status}\n", "after": f"{after}\n"},
     )
 

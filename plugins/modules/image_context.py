@@ -22,6 +22,9 @@ options:
     description: The image to build on, an official one of Airflow or one that is made alike.
     type: str
     required: true
+  platform:
+    description: Platform that it is built for, such as V(linux/arm64). Unset means that of the host that this runs on.
+    type: str
   requirements:
     description: Python requirements (PEP 508), which are locked together with what O(base) has, and with O(lock).
     type: list
@@ -96,6 +99,11 @@ stages:
     - image: registry.example.org/team/airflow:inputs-9a4f2b0f5c1c9a4f2b0f5c1c
       base: registry.example.org/team/airflow:packages-0f5c1c9a4f2b0f5c1c9a4f2b
       path: ""
+platform:
+  description: The platform.
+  type: str
+  returned: success
+  sample: linux/amd64
 now:
   description: The time as a tag, in UTC.
   type: str
@@ -110,6 +118,8 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _image_build, _tree
+from ..module_utils._image import normal, own_platform
+from ..module_utils._registry import ImageError
 
 DIRECTORIES = ("plugins", "pythonpath", "dags")
 
@@ -147,6 +157,7 @@ def main() -> None:
         argument_spec={
             "repository": {"type": "str", "required": True},
             "base": {"type": "str", "required": True},
+            "platform": {"type": "str"},
             "requirements": {"type": "list", "elements": "str", "default": []},
             "lock": {"type": "path", "required": True},
             "uv_lock": {"type": "path", "required": True},
@@ -159,14 +170,15 @@ def main() -> None:
     given, now = module.params, time.strftime("%Y%m%d%H%M%S", time.gmtime())
     written = bool(given["dest"]) and not module.check_mode
     try:
+        platform = normal(given["platform"]) if given["platform"] else own_platform()
         stages = _image_build.stages(_image_build.Declared(
-            given["repository"], given["base"], content(given["lock"]), content(given["uv_lock"]),
+            given["repository"], given["base"], platform, content(given["lock"]), content(given["uv_lock"]),
             given["requirements"], given["system_packages"],
             **{name: _image_build.Tree(given[name], _tree.digest(given[name])) for name in DIRECTORIES if given[name]},
         ))
         for tag, stage in stages.items() if written else ():
             write(stage, os.path.join(given["dest"], tag))
-    except (OSError, _tree.TreeError) as error:
+    except (ImageError, OSError, _tree.TreeError) as error:
         module.fail_json(msg=str(error))
     rows = [
         {
@@ -176,7 +188,7 @@ def main() -> None:
         }
         for tag, stage in stages.items()
     ]
-    module.exit_json(changed=written, stages=rows, now=now)
+    module.exit_json(changed=written, stages=rows, platform=platform, now=now)
 
 
 if __name__ == "__main__":

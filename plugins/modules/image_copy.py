@@ -24,6 +24,18 @@ options:
     type: str
     choices: [registry, engine]
     required: true
+  same:
+    description:
+      - Whether a tag that the registry has must be that of the engine's own image. V(true) refuses another one's, and
+        V(false) takes it as it is.
+      - Only for V(to=registry).
+    type: bool
+    default: false
+  platform:
+    description:
+      - Platform of which the engine has to have the image, such as V(linux/arm64). Unset means whichever it has.
+      - Only for V(to=engine).
+    type: str
   docker_host:
     description: Socket of the Docker engine. Unset means E(DOCKER_HOST), else V(unix:///var/run/docker.sock).
     type: str
@@ -68,23 +80,53 @@ image:
 """
 
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _registry_options
 from ..module_utils._docker import Docker
-from ..module_utils._image import parse
+from ..module_utils._image import Reference, normal, parse, parsed
 from ..module_utils._registry import ImageError, Registry
 
 
-def has(registry: Registry, reference: str) -> bool:
+def known(registry: Registry, reference: Reference) -> set[str]:
+    """Digests by which an engine may know what the registry has: that of the tag, and of a configuration."""
     try:
-        registry.manifest(reference)
-        return True
+        target, text = registry.manifest(reference.tag)
     except ImageError as error:
         if error.result.get("absent"):
-            return False
+            return set()
         raise
+    config = parsed(text, str(reference)).get("config")
+    return {target.digest, str(config.get("digest")) if isinstance(config, dict) else target.digest}
+
+
+def push(registry: Registry, engine: Docker, options: dict[str, Any], reference: Reference, check_mode: bool) -> bool:
+    """Whether there was something to push."""
+    pushed = not known(registry, reference)
+    if pushed and not check_mode:
+        try:
+            engine.push(reference, (options["registry_username"], options["registry_password"]))
+        except ImageError:
+            # Others may have pushed the tag meanwhile, and have it kept from being moved.
+            if not known(registry, reference):
+                raise
+            pushed = False
+    foreseen = pushed and check_mode
+    if options["same"] and not foreseen and engine.digest(str(reference)) not in known(registry, reference):
+        raise ImageError(f"{reference}: the registry has another image by this tag than the Docker engine")
+    return pushed
+
+
+def pull(engine: Docker, options: dict[str, Any], reference: Reference, check_mode: bool) -> bool:
+    """Whether there was something to pull."""
+    wanted = normal(options["platform"]) if options["platform"] else ""
+    if engine.digest(str(reference), wanted):
+        return False
+    if not check_mode:
+        engine.pull(reference, (options["registry_username"], options["registry_password"]), wanted)
+    return True
 
 
 def main() -> None:
@@ -92,6 +134,8 @@ def main() -> None:
         argument_spec={
             **_registry_options.SPEC,
             "to": {"type": "str", "choices": ["registry", "engine"], "required": True},
+            "same": {"type": "bool", "default": False},
+            "platform": {"type": "str"},
             "docker_host": {"type": "str"},
             "engine_timeout": {"type": "float", "default": 600},
         },
@@ -106,22 +150,13 @@ def main() -> None:
         registry = _registry_options.registry(reference, options)
         host = options["docker_host"] or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         engine = Docker(host, options["engine_timeout"])
-        login = (options["registry_username"], options["registry_password"])
         if options["to"] == "registry":
-            there, copy = has(registry, reference.tag), engine.push
+            changed = push(registry, engine, options, reference, module.check_mode)
         else:
-            there, copy = engine.has(str(reference)), engine.pull
-        if not there and not module.check_mode:
-            try:
-                copy(reference, login)
-            except ImageError:
-                # Others may have pushed the tag meanwhile, and have it kept from being moved.
-                if options["to"] == "engine" or not has(registry, reference.tag):
-                    raise
-                there = True
+            changed = pull(engine, options, reference, module.check_mode)
     except ImageError as error:
         module.fail_json(msg=str(error), **error.result)
-    module.exit_json(changed=not there, image=str(reference))
+    module.exit_json(changed=changed, image=str(reference))
 
 
 if __name__ == "__main__":

@@ -58,13 +58,11 @@ labels:
   sample: {org.opencontainers.image.version: "20261122080000"}
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _registry_options
 from ..module_utils._ecr_image import fetch
-from ..module_utils._image import MACHINES, normal, parse, parsed
+from ..module_utils._image import normal, own_platform, parse, parsed
 from ..module_utils._registry import ImageError
 
 
@@ -76,8 +74,7 @@ def main() -> None:
     )
     try:
         reference = parse(module.params["image"])
-        own = MACHINES.get(os.uname().machine, "linux/amd64")
-        wanted = normal(module.params["platform"]) if module.params["platform"] else own
+        wanted = normal(module.params["platform"]) if module.params["platform"] else own_platform()
         image = fetch(_registry_options.registry(reference, module.params), reference, wanted)
     except ImageError as error:
         if error.result.get("absent"):

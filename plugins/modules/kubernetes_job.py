@@ -27,6 +27,10 @@ options:
     description: Seconds that it may take.
     type: int
     default: 3600
+  schedule_timeout:
+    description: Seconds until a node must have been found for its pod. A cluster may have to make one.
+    type: int
+    default: 600
 attributes:
   check_mode:
     support: full
@@ -80,6 +84,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._kubernetes import OPTIONS, cluster, selector
 from ..module_utils._kubernetes_api import KubernetesError, NotThere
 
+REMOVAL = 300  # seconds: a pod is given 30, and nodes may be busy
 # Why a container does not start, and never will by waiting.
 HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
 
@@ -101,7 +106,10 @@ class Job:
         """With its pods, until it is gone."""
         with contextlib.suppress(NotThere):
             self.api.delete(f"{self.jobs}/{name}", propagationPolicy="Foreground")
+        deadline = time.monotonic() + REMOVAL
         while self.read(name):
+            if time.monotonic() > deadline:
+                raise KubernetesError(f"{name} was removed, but its pods do not go, as on a node that is lost")
             time.sleep(0.2)
 
     def make(self) -> None:
@@ -122,6 +130,12 @@ class Job:
             if waiting.get("reason") in HOPELESS and waiting.get("message"):
                 return f"{waiting['reason']}: {waiting['message']}"
         return ""
+
+    def homeless(self) -> str:
+        """Why no node takes its pod."""
+        told = [one for pod in self.pods() for one in (pod.get("status") or {}).get("conditions") or ()]
+        unscheduled = [one for one in told if one["type"] == "PodScheduled" and one["status"] == "False"]
+        return next((str(one.get("message") or one.get("reason")) for one in unscheduled), "")
 
     def refused(self, uid: str) -> str:
         """What Kubernetes says of a Job that gets no pod, as with a quota or a Pod Security Standard.
@@ -144,8 +158,8 @@ class Job:
         found = self.api.items(self.jobs, labelSelector=selector(labels)) if labels else []
         return [one["metadata"]["name"] for one in found if one["metadata"]["name"] != self.name]
 
-    def run(self, timeout: int) -> None:
-        deadline = time.monotonic() + timeout
+    def run(self, timeout: int, schedule_timeout: int) -> None:
+        begun = time.monotonic()
         while True:
             found = self.read()
             status = ended(found)
@@ -154,10 +168,13 @@ class Job:
             if status == "failed":
                 raise KubernetesError(f"it failed:\n{self.log()}")
             alone = found and not self.pods()
-            if reason := self.hopeless() or (self.refused(found["metadata"]["uid"]) if found and alone else ""):
+            reason = self.hopeless() or (self.refused(found["metadata"]["uid"]) if found and alone else "")
+            if not reason and time.monotonic() > begun + schedule_timeout:
+                reason = self.homeless()
+            if reason:
                 self.remove(self.name)  # it never ran, and would go on trying
                 raise KubernetesError(f"its pod can't start: {reason}")
-            if time.monotonic() > deadline:
+            if time.monotonic() > begun + timeout:
                 raise KubernetesError(f"it took longer than {timeout} s:\n{self.log() or 'it has no log'}")
             time.sleep(0.5)
 
@@ -174,6 +191,7 @@ def main() -> None:
             **OPTIONS,
             "definition": {"type": "dict", "required": True},
             "timeout": {"type": "int", "default": 3600},
+            "schedule_timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )
@@ -188,7 +206,7 @@ def main() -> None:
                 found = None
             if not found:
                 job.make()
-            job.run(module.params["timeout"])
+            job.run(module.params["timeout"], module.params["schedule_timeout"])
             for other in job.others():
                 job.remove(other)
         answer = job.answer() if done or not module.check_mode else ""

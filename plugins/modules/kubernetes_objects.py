@@ -14,6 +14,8 @@ description:
     others have set beside that stays.
   - Where nothing changes it takes a quarter of the time of M(kubernetes.core.k8s), whose Python package is loaded
     anew in each task.
+  - A StatefulSet that is there keeps its C(volumeClaimTemplates), which Kubernetes never changes. They are for volumes
+    to come; one that is there can be changed as far as its storage class lets it grow.
   - A Secret is refused, since a diff would show it; see M(windward.airflow.kubernetes_secrets).
 notes:
   - "How it is applied: U(https://kubernetes.io/docs/reference/using-api/server-side-apply/)."
@@ -63,8 +65,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._kubernetes import OPTIONS, cluster
+from ..module_utils._kubernetes import OPTIONS, cluster, selector
 from ..module_utils._kubernetes_api import APPLY, Api, KubernetesError, NotThere
+from ..module_utils._pod_state import pods_told
 
 MANAGER = "windward.airflow"
 # What Kubernetes writes by itself.
@@ -97,20 +100,34 @@ class Objects:
         except NotThere:
             return None
 
-    def apply(self, one: Object, try_only: bool) -> Object:
+    def apply(self, one: Object, was: Object | None, try_only: bool) -> Object:
         options = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if try_only else {})}
-        return dict(self.api.patch(self.place(one), one, APPLY, **options))
+        return dict(self.api.patch(self.place(one), lasting(one, was or {}), APPLY, **options))
 
     def wait(self, one: Object, deadline: float) -> None:
         """Until all of its pods are ready."""
         while unready := lacks(self.read(one) or {}):
             if time.monotonic() > deadline:
-                raise KubernetesError(f"{name_of(one)} is not ready in time: {unready}")
+                raise KubernetesError(f"{name_of(one)} is not ready in time: {' '.join([unready, *self.why(one)])}")
             time.sleep(0.5)
+
+    def why(self, one: Object) -> list[str]:
+        """What is said of its pods."""
+        space = one["metadata"].get("namespace") or self.namespace
+        labels = selector(one["spec"]["selector"].get("matchLabels") or {})
+        return pods_told(self.api.items(f"/api/v1/namespaces/{space}/pods", labelSelector=labels))
 
 
 def name_of(one: Object) -> str:
     return f"{one['kind']} {one['metadata']['name']}"
+
+
+def lasting(one: Object, was: Object) -> Object:
+    """An object with what Kubernetes would refuse to change, as it is."""
+    templates = (was.get("spec") or {}).get("volumeClaimTemplates")
+    if one["kind"] != "StatefulSet" or not templates:
+        return one
+    return {**one, "spec": {**one["spec"], "volumeClaimTemplates": templates}}
 
 
 def declared(one: Object) -> Object:
@@ -125,9 +142,9 @@ def lacks(one: Object) -> str:
         return ""
     wanted, status = one["spec"].get("replicas", 1), one.get("status") or {}
     if status.get("observedGeneration", 0) < one["metadata"]["generation"]:
-        return "its controller has not seen it"
-    ready = min(status.get("readyReplicas", 0), status.get("updatedReplicas", wanted))
-    return "" if ready >= wanted else f"{ready} of {wanted} pods are ready"
+        return "its controller has not seen it."
+    ready = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0))  # a number that is 0 is left out
+    return "" if ready >= wanted else f"{ready} of {wanted} pods are ready."
 
 
 def refusal(definition: list[Object]) -> str:
@@ -158,7 +175,8 @@ def main() -> None:
     try:
         objects = Objects(cluster(module), module.params["namespace"])
         for one in definition:
-            was, becomes = objects.read(one), objects.apply(one, module.check_mode)
+            was = objects.read(one)
+            becomes = objects.apply(one, was, module.check_mode)
             if was is None or declared(was) != declared(becomes):
                 applied.append(name_of(one))
                 before += [declared(was)] if was else []

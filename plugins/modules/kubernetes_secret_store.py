@@ -75,6 +75,8 @@ secrets:
   sample: {}
 """
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._generated import LostSecrets, completed, difference
@@ -90,7 +92,10 @@ def referred(store: Secrets, references: dict[str, dict[str, str]]) -> dict[str,
         if not (content or {}).get(place["key"]):
             lacks = f"has no {place['key']}" if content is not None else "is not there"
             raise KubernetesError(f"{name} is to come from Secret {place['name']}, which {lacks}")
-        found[name] = (content or {})[place["key"]]
+        found[name] = secret = (content or {})[place["key"]]
+        if secret != secret.strip() or re.search("[\x00-\x1f\x7f\ufffd]", secret):
+            told = f"whose {place['key']} has white space around it, as a file's line end, or is no text"
+            raise KubernetesError(f"{name} is to come from Secret {place['name']}, {told}")
     return found
 
 

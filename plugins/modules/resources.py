@@ -306,6 +306,8 @@ from ..module_utils._secrets import Fingerprints
 def plan_all(params: dict[str, Any], client: Client) -> list[Work]:
     """Everything that is to be done, before any of it."""
     declared = [(kind, params[name]) for name, kind in KINDS.items() if params[name] is not None]
+    if params["max_deletions"] < 0:
+        raise AirflowApiError("max_deletions must be 0 or more")
     if params["purge"] and not declared:
         raise AirflowApiError(f"purge: none of {', '.join(KINDS)} is declared, so nothing says what may stay")
     secrets = any(declares_secrets(kind, element) for kind, elements in declared for element in elements)

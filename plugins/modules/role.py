@@ -51,6 +51,7 @@ options:
     description:
       - Whether the role is to exist.
       - Deleting a role takes it from its users. Airflow's own role V(Admin) is not deleted.
+      - C(apache-airflow-providers-fab) 3.4.0 answers every deletion with an error. 3.6.4 deletes.
     type: str
     choices: [present, absent]
     default: present
@@ -166,6 +167,9 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
     except AirflowApiError as exc:
         if exc.status == 400:
             foresee(client, new)  # tells all, and by the names of the options
+        if exc.status == 500 and module.params["state"] == "absent":
+            hint = "apache-airflow-providers-fab 3.4.0 fails to delete any role; 3.6.4 deletes them"
+            raise AirflowApiError(f"{exc}. {hint}", exc.status) from exc
         raise
     fewer = wanted is not None and current and set(pairs_of(current["permissions"])) - set(pairs_of(wanted))
     if fewer and not module.check_mode and not has(client, name, wanted):

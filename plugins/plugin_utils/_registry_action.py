@@ -8,17 +8,17 @@ import contextlib
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 
 from ..module_utils._image import parse, region
 from ..module_utils._registry import ImageError
 from ..module_utils._registry_options import AWS
 from . import _ecr
+from ._here import HereAction
 
 Result = dict[str, Any]
 
 
-class RegistryAction(ActionBase):
+class RegistryAction(HereAction):
     MODULE = ""
 
     _supports_check_mode = True

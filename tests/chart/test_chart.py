@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ import pytest
 import yaml
 from ansible_collections.windward.airflow.plugins.module_utils import _chart_values as cv
 from chart_case import EXECUTORS, release
+from servers import PATIENCE, REGISTRY, Process, free_port
+from test_kubeconfig import Authority
 from test_modules_host import run
 
 ROOT = Path(__file__).parents[2]
@@ -291,6 +294,26 @@ def repository(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
+@pytest.fixture
+def oci(tmp_path: Path) -> Iterator[str]:
+    """The chart in a registry, by TLS."""
+    if not REGISTRY.exists():
+        pytest.skip("needs Debian's docker-registry: tests/registry/prepare.sh")
+    certificate, key = Authority(tmp_path).pair("localhost")
+    place = f"localhost:{free_port()}"
+    http = {"addr": place, "secret": "of-the-tests", "tls": {"certificate": str(certificate), "key": str(key)}}
+    storage = {"filesystem": {"rootdirectory": str(tmp_path / "registry")}}
+    (tmp_path / "registry.json").write_text(json.dumps({"version": "0.1", "storage": storage, "http": http}))
+    server = Process([str(REGISTRY), "serve", str(tmp_path / "registry.json")], tmp_path / "registry.log")
+    push = [str(HELM), "push", str(CHART), f"oci://{place}/charts", "--ca-file", str(tmp_path / "ca.crt")]
+    deadline = time.monotonic() + PATIENCE
+    while (done := subprocess.run(push, capture_output=True, text=True, check=False)).returncode:
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.2)
+    yield f"oci://{place}/charts"
+    server.stop()
+
+
 def have(home: Path, source: str, **differs: Any) -> str:
     """What a play says that has the chart and checks it, in a check."""
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -310,7 +333,12 @@ def have(home: Path, source: str, **differs: Any) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_chart_comes_from_its_repository_once(repository: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["repository", "oci"])
+def test_a_chart_comes_from_its_repository_once(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, tmp_path: Path
+) -> None:
+    repository = request.getfixturevalue(kind)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
     kept = tmp_path / ".cache" / "windward.airflow" / "charts" / "airflow-1.22.0.tgz"
     said = have(tmp_path, repository)
     assert "failed=0" in said and kept.read_bytes() == CHART.read_bytes(), said

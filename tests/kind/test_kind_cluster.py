@@ -279,8 +279,15 @@ def test_objects_are_applied_by_the_cluster(place: Path) -> None:
     template = {"metadata": {"labels": {"a": "s"}}, "spec": {"containers": [container]}}
     about = {"replicas": 1, "serviceName": "s", "selector": {"matchLabels": {"a": "s"}}, "template": template}
     server = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": about}
-    assert objects(server, timeout=2)["msg"] == "StatefulSet s is not ready in time: 0 of 1 pods are ready"
+    said = objects(server, timeout=20)["msg"]
+    assert "StatefulSet s is not ready in time: 0 of 1 pods are ready. s-0 is ErrImageNeverPull." in said, said
     assert objects(server)["changed"] is False
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    kept = {**about, "volumeClaimTemplates": [{"metadata": {"name": "d"}, "spec": claim}]}
+    with_data = {**server, "metadata": {"name": "d"}, "spec": kept}
+    assert objects(with_data)["changed"] is True
+    claim["resources"] = {"requests": {"storage": "2Gi"}}  # which was grown by hand
+    assert objects(with_data)["changed"] is objects(with_data, check=True)["changed"] is False
     assert objects({**file, "kind": "Confmap"})["msg"] == "Kubernetes knows no Confmap of v1"
     assert "spec.replicaz" in objects({**server, "spec": {**about, "replicaz": 2}})["msg"]
     assert "is for module kubernetes_secrets" in objects({**file, "kind": "Secret"})["msg"]

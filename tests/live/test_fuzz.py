@@ -97,10 +97,11 @@ def valid(prefix: str, option: Spec) -> Any:
     return one
 
 
-# Only Airflow knows whether it has teams, and which.
-UNFORESEEN = {(name, "team_name") for name in ("connection", "variable", "pool", "resources")}
+# Only Airflow knows whether it has teams, and which. A role may be one that an earlier task of the same play makes.
+TEAMS = {(name, "team_name") for name in ("connection", "variable", "pool", "resources")}
+UNFORESEEN = TEAMS | {("user", "roles")}
 # FAB refuses what it doesn't know before it writes anything; a check asks for its list.
-REFUSED = UNFORESEEN | {("role", "resource"), ("role", "actions")}
+REFUSED = TEAMS | {("role", "resource"), ("role", "actions")}
 # With these more of a module is reached than with what it needs.
 MORE: dict[str, dict[str, Any]] = {
     "connection": {"conn_type": "http"},
@@ -161,7 +162,9 @@ class Fuzz:
             except BaseException as exc:
                 result = {"failed": True, "exception": repr(exc)[:300], "msg": option}
         seconds = time.monotonic() - start
-        if seconds > self.seconds and not slow and not sent:  # may be other people's work on the same machine
+        written = sent and not result.get("failed")  # Airflow may think longer about what it takes
+        late = seconds > self.seconds and not written
+        if late and not slow and not sent:  # may be other people's work on the same machine
             return self.once(option, options, check, slow=True)
         self.tried += 1
         complaints = []
@@ -173,7 +176,7 @@ class Fuzz:
             complaints.append(f"error without its name: {result['msg'][:300]}")
         if sent and (check or result.get("failed")) and (check or (self.name, option) not in REFUSED):
             complaints.append(f"wrote {sent[0][:2]}, and said {result.get('msg', '')[:300]}")
-        if seconds > self.seconds:
+        if late:
             complaints.append(f"{seconds:.1f} s")
         shown = {k: repr(v)[:80] for k, v in options.items()}
         self.wrong += [f"{self.name}.{option} {'check ' if check else ''}{shown}: {text}" for text in complaints]

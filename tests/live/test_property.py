@@ -238,6 +238,7 @@ class Sequence:
         }
         if any(gone.values()):
             result = self.run("resources", api_token=self.client._token, fingerprint_key=KEY, **gone)
+            assert not result.get("failed"), result
             assert [len(result[listing]["deleted"]) for listing in gone] == [len(those) for those in gone.values()]
 
     def sweep(self) -> None:

@@ -86,11 +86,12 @@ def modules(one: Airflow, tag: str) -> dict[str, str]:
     return hidden
 
 
-def play(one: Airflow, *words: str, log: Path | None = None) -> None:
+def play(one: Airflow, *words: str, log: Path | None = None, lacks: str = "") -> str:
     environment = {
         **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "NO_PROXY": "127.0.0.1",
         "AIRFLOW_API_URL": one.url, "AIRFLOW_API_USERNAME": "admin", "AIRFLOW_API_PASSWORD": one.password,
         "AIRFLOW_TEST_TEAM": one.team, "AIRFLOW_TEST_CONNECTION": "Enabled",
+        "AIRFLOW_TEST_LACKS": lacks,
     }  # fmt: skip
     done = subprocess.run(
         ["ansible-playbook", *words], cwd=ROOT, env=environment, check=False, stdin=subprocess.DEVNULL,
@@ -100,6 +101,7 @@ def play(one: Airflow, *words: str, log: Path | None = None) -> None:
         log.write_text(done.stdout)
     if done.returncode:
         raise RuntimeError(done.stdout[-4000:])
+    return done.stdout
 
 
 def measure(one: Airflow, database: Postgres) -> dict[str, list[str]]:

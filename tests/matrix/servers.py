@@ -199,7 +199,7 @@ def airflow(
             for component in COMPONENTS[:1] if teams else COMPONENTS:
                 command = [str(programs / "airflow"), component]
                 running.enter_context(process(command, logs / f"{component}.log", env=environment, cwd=home))
-            wait(lambda: healthy(one.url, whole=not teams), 120, f"Airflow {version} ({logs})")
+            wait(lambda: healthy(one.url, whole=not teams), 600, f"Airflow {version} ({logs})")
             yield one
 
 

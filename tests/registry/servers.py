@@ -41,6 +41,15 @@ def free_port() -> int:
         return int(holder.getsockname()[1])
 
 
+def with_libraries(programs: dict[Path, str]) -> dict[Path, str]:
+    """Programs and where they are to stand, and the libraries that they need."""
+    wanted = dict(programs)
+    for program in programs:
+        said = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True).stdout
+        wanted |= {Path(word): word.lstrip("/") for word in said.split() if word.startswith("/")}
+    return wanted
+
+
 class Process:
     def __init__(self, command: list[str], log: Path) -> None:
         self.log = log
@@ -115,7 +124,7 @@ class TokenServer:
         self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         chain = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
         self.asked: list[dict[str, str]] = []
-        self.seconds = 300
+        self.seconds, self.grants = 300, True
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -139,7 +148,7 @@ class TokenServer:
             claims = {
                 "iss": "tests", "sub": self.LOGIN[0], "aud": query["service"], "nbf": start - 5, "iat": start,
                 "exp": start + 300, "jti": str(len(self.asked)),
-                "access": [{"type": kind, "name": repository, "actions": actions.split(",")}],
+                "access": [{"type": kind, "name": repository, "actions": actions.split(",")}] if self.grants else [],
             }  # fmt: skip
             return jwt.encode(claims, key, "ES256", headers={"x5c": [chain]})
 
@@ -176,7 +185,9 @@ state = "{directory}/state"
   disable_tcp_service = true
 """)
         self.ctr_program = str(self.programs / "ctr")
-        super().__init__([str(self.programs / "containerd"), "-c", str(config)], directory / "log")
+        # Its shim and runc, whichever version it is itself.
+        path = f"PATH={CONTAINERDS['1.7']}:{os.environ['PATH']}"
+        super().__init__(["env", path, str(self.programs / "containerd"), "-c", str(config)], directory / "log")
         deadline = time.monotonic() + PATIENCE
         while subprocess.run(self.command("version"), capture_output=True, check=False, timeout=PATIENCE).returncode:
             assert time.monotonic() < deadline and self.process.poll() is None, self.log.read_text()[-2000:]
@@ -272,10 +283,7 @@ class Engine(Process):
         wanted = {programs / "containerd": "bin/containerd", programs / "ctr": "bin/ctr"}
         wanted |= {REGISTRY.parent / "pigz": "bin/unpigz"}  # containerd unpacks with it
         wanted |= {Path(shutil.which(name) or ""): f"bin/{name}" for name in ("sh", "uname", "mkdir", "rm")}
-        for program in list(wanted):
-            said = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True).stdout
-            wanted |= {Path(word): word.lstrip("/") for word in said.split() if word.startswith("/")}
-        for source, name in wanted.items():
+        for source, name in with_libraries(wanted).items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, root / name)
         (root / "tmp").mkdir()
@@ -284,10 +292,10 @@ class Engine(Process):
             whole.add(root, "/")
         self.docker("import", str(archive), "node")
 
-    def run(self, name: str, role: str = "worker") -> None:
+    def run(self, name: str, role: str = "worker", *more: str) -> None:
         self.docker(
             "run", "--detach", "--privileged", "--network", "none", "--name", name, "--volume", "/var/lib/containerd",
-            "--label", f"io.x-k8s.kind.cluster={self.CLUSTER}", "--label", f"io.x-k8s.kind.role={role}", "node",
+            *more, "--label", f"io.x-k8s.kind.cluster={self.CLUSTER}", "--label", f"io.x-k8s.kind.role={role}", "node",
             "/bin/containerd",
         )  # fmt: skip
 

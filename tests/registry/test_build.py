@@ -88,7 +88,7 @@ def play(
     lock = index.add("base-lib", "1.0")
     index.add("base-lib", "2.0")
     index.add("acme", "1.5", "base-lib>=1")
-    defaults = yaml.safe_load((ROOT / "roles/airflow/defaults/main/deployment.yml").read_text())
+    defaults = yaml.safe_load((ROOT / "roles/contract/defaults/main/deployment.yml").read_text())
     uv = (ROOT / "roles/systemd/files/locks/uv/requirements.txt").read_text()
     for name, text in {defaults["airflow_version"]: lock, "uv": uv}.items():
         (locks / name).mkdir(parents=True)
@@ -206,6 +206,22 @@ def test_built_once_and_only_what_changed(play: Play, engine: Engine, source: Pa
     assert deployed(play(**whole)) == first, "what was built of the same before"
 
 
+def test_for_the_nodes_platform(play: Play, engine: Engine) -> None:
+    """Another one than the controller's, whose own image of the same is another one."""
+    base = "arm.example.org/airflow:1"
+    engine.docker("import", "--platform", "linux/arm64", str(engine.directory / "root.tar"), base)
+    given = {"airflow_image_base": base, "airflow_image_platform": "linux/arm64"}
+    foreseen = play("--check", **given)
+    assert re.search(r"to\s+be\s+built\s+for\s+linux/arm64", foreseen.stdout), foreseen.stdout
+    done = play(**given)
+    image = deployed(done)
+    assert " for linux/arm64)" in done.stdout
+    assert engine.docker("inspect", "--format", "{{.Os}}/{{.Architecture}}", image) == "linux/arm64\n"
+    assert not changed(play(**given))
+    own = play(**{**given, "airflow_image_platform": ""})
+    assert own.returncode and "the Docker engine" in own.stdout, "what it has is for another platform, and is not taken"
+
+
 def test_no_password_is_left(play: Play, engine: Engine, index: PackageIndex, tmp_path: Path) -> None:
     """In argv and environments of other programs than buildx, in files and in output: looked for all the while."""
     secrets = [ECR_LOGIN[1].encode(), index.LOGIN[1].encode()]
@@ -297,7 +313,23 @@ def test_copy(engine: Engine, copy: Any, ecr_registry: DockerRegistry, repositor
     wrong = copy("engine", registry_password="wrong")
     assert wrong.get("refused") and "wrong" not in wrong["msg"], wrong
     assert copy("engine")["changed"] and not copy("engine")["changed"]
+    assert not copy("registry", same=True)["changed"]
+    engine.docker("import", str(engine.directory / "root.tar"), name)
+    assert "another image by this tag" in copy("registry", same=True)["msg"]
+    assert not copy("registry")["changed"], "unless that is wanted, a tag is taken as it is"
     assert "pushed by its tag" in copy("registry", image=f"127.0.0.1:5000/a@sha256:{'0f' * 32}")["msg"]
+
+
+def test_a_time_that_another_controller_took(
+    play: Play, engine: Engine, copy: Any, ecr_registry: DockerRegistry, repository: str, tags: Any
+) -> None:
+    """What is found by its inputs would be deployed as the other one's image."""
+    taken = f"127.0.0.1:{ecr_registry.port}/{repository}:1"
+    engine.docker("tag", "node", taken)
+    assert copy("registry")["changed"]
+    done = play("-e", f"__image_dated={taken}")
+    assert done.returncode and re.search(r"another\s+image\s+by\s+this\s+tag", done.stdout), done.stdout
+    assert tags() == ["1"]
 
 
 def test_info(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.windward.airflow.plugins.module_utils import _ecr_image
+from ansible_collections.windward.airflow.plugins.module_utils import _image
 from api_script import run_module
 from fault_proxy import FaultProxy
 from images import Layer, Made, Pusher, noise
@@ -40,17 +40,21 @@ def made(push: Pusher, layers: list[Layer]) -> Made:
     return push.image("1.0", layers, others=("linux/arm64",))
 
 
+def wait(engine: Engine, name: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            engine.ctr(name, "version")
+            return
+        except AssertionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
 @pytest.fixture
 def load(engine: Engine, registry: DockerRegistry, repository: str, capsys: pytest.CaptureFixture[str]) -> Load:
     for name in NODES:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                engine.ctr(name, "version")
-                break
-            except AssertionError:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+        wait(engine, name)
 
     def run(tag: str = "1.0", check: bool = False, **options: Any) -> dict[str, Any]:
         given = {
@@ -82,6 +86,25 @@ def test_all_nodes_of_a_cluster(
         checked = engine.ctr(node, "images", "check", f"name=={name}:1.0").splitlines()[1].split()
         assert "complete" in checked and checked[-1] == "true"
     assert not load()["changed"]
+
+
+def test_a_node_with_a_snapshotter_of_its_own(
+    engine: Engine, load: Load, made: Made, repository: str, tmp_path: Path
+) -> None:
+    """As Kind's nodes have it on zfs."""
+    table = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd]\n  snapshotter = "native"\n'
+    (tmp_path / "config.toml").write_text(table)
+    engine.run("native", "worker", "--volume", f"{tmp_path}/config.toml:/etc/containerd/config.toml:ro")
+    try:
+        wait(engine, "native")
+        done = load()
+        assert done["nodes"]["native"]["changed"] and not load()["changed"], done
+        name = f"registry.example.org/{repository}:1.0"
+        for snapshotter, unpacked in (("native", "true"), ("overlayfs", "false")):
+            said = engine.ctr("native", "images", "check", "--snapshotter", snapshotter, f"name=={name}")
+            assert said.splitlines()[1].split()[-1] == unpacked
+    finally:
+        engine.docker("rm", "-fv", "native")
 
 
 def test_one_node_more(engine: Engine, load: Load, made: Made) -> None:
@@ -134,7 +157,7 @@ def test_nodes_of_another_platform_than_this_computer(
     load: Load, push: Pusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push.image("1.0", [Layer("a", b"a")])
-    monkeypatch.setattr(_ecr_image.os, "uname", lambda: os.uname_result(("Linux", "n", "r", "v", "aarch64")))
+    monkeypatch.setattr(_image.os, "uname", lambda: os.uname_result(("Linux", "n", "r", "v", "aarch64")))
     assert load()["platform"] == "linux/amd64"
 
 
@@ -172,3 +195,9 @@ def test_the_role(
     assert all({f"{name}:1.0", f"{name}@{made.target}"} <= names(engine, node) for node in NODES)
     # With both, Kubernetes asks for the digest.
     assert play(airflow_image=f"{name}:other@{made.target}") == 0
+    # One that was built here lets the former ones go.
+    push.image("2.0", [Layer("a", b"2")])
+    assert play(airflow_image="", airflow_image_repository=name, airflow_image_tag="2.0") == 1
+    for tag, pinned in (("1.0", False), ("2.0", True)):
+        row = engine.ctr("first", "images", "ls", f"name=={name}:{tag}").splitlines()[1]
+        assert ("pinned=pinned" in row) is pinned

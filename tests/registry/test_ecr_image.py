@@ -75,6 +75,19 @@ def test_a_tag_that_moved_lets_the_former_image_go(
     assert not deliver("latest")["changed"]
 
 
+def test_former_tags_are_released(
+    node: Containerd, push: Pusher, deliver: Deliver, layers: list[Layer], repository: str
+) -> None:
+    for tag in ("1.0", "2.0"):
+        push.image(tag, [layers[0], Layer("top", tag.encode())])
+        deliver(tag)
+    (row,) = deliver("2.0", release_others=True)["nodes"].values()
+    assert row["steps"] == ["release"]
+    pinned = {name for name, (_target, labels) in node.images().items() if PIN in labels}
+    assert len(pinned) == 2 and f"registry.example.org/{repository}:2.0" in pinned
+    assert not deliver("2.0", release_others=True)["changed"]
+
+
 def test_by_digest_and_not_pinned(
     node: Containerd, push: Pusher, deliver: Deliver, layers: list[Layer], repository: str
 ) -> None:

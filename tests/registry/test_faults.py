@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_403_is_not_401(deliver: Deliver, node: Containerd, basic: FaultProxy, m
 def bearer(token_registry: DockerRegistry, tokens: TokenServer) -> Iterator[FaultProxy]:
     proxy = FaultProxy(token_registry.url)
     tokens.asked.clear()
-    tokens.seconds = 300
+    tokens.seconds, tokens.grants = 300, True
     yield proxy
     proxy.stop()
 
@@ -165,6 +166,15 @@ def test_bearer(
 def test_bearer_refused(deliver: Deliver, node: Containerd, bearer: FaultProxy, made: Made) -> None:
     said = refused(node, deliver(registry_url=bearer.url, **login(("reader", "pw-that-is-not"))))
     assert "/token answers 401: registry_username and registry_password are wrong" in said
+
+
+def test_a_token_that_grants_nothing(
+    deliver: Deliver, node: Containerd, bearer: FaultProxy, tokens: TokenServer, made: Made
+) -> None:
+    """As Docker Hub gives it for a repository that is yet to be made: the log-in is right."""
+    tokens.grants = False
+    said = deliver(registry_url=bearer.url, **login(TokenServer.LOGIN))
+    assert "there is no such repository, or reader may not pull it" in refused(node, said) and "refused" not in said
 
 
 def test_a_token_that_ends_is_renewed_before_it_is_used(
@@ -211,7 +221,8 @@ def test_a_redirect_to_another_host_gets_no_login(
     node.empty()
     spoiled.spoil("GET", BLOBS, answer(403, b"<Error>AccessDenied</Error>", "application/xml"), last=99)
     said = refused(node, deliver(registry_url=basic.url, **login(ECR_LOGIN)))
-    assert "may not pull" in said and "secret" not in said
+    assert f"leads to 127.0.0.1:{spoiled.port}, which answers 403 Forbidden: may this computer" in said
+    assert "secret" not in said
 
 
 def test_redirects_without_end_and_to_nowhere(
@@ -248,6 +259,22 @@ def test_a_registry_that_knows_no_ranges(deliver: Deliver, node: Containerd, spo
     spoiled.spoil("GET", f"/v2/.*/blobs/{made.layers[0]}", whole, last=9)
     assert deliver(registry_url=spoiled.url)["changed"]
     assert [one.status for one in spoiled.asked("GET", f"/v2/.*/blobs/{made.layers[0]}")] == [200, 200]
+
+
+def test_a_proxy_that_ends_each_connection_early(
+    deliver: Deliver, node: Containerd, spoiled: FaultProxy, push: Pusher
+) -> None:
+    """As often as it likes, as long as something comes."""
+    made = push.image("1.0", [Layer("big", noise(9))])
+
+    def part(handler: Any, body: bytes) -> None:
+        status, headers, content = handler.forward(body)
+        handler.give(status, headers, content[: 5 << 18], length=len(content))
+        handler.close_connection = True
+
+    spoiled.spoil("GET", f"/v2/.*/blobs/{made.layers[0]}", part, last=99)
+    assert deliver(registry_url=spoiled.url)["changed"]
+    assert spoiled.count("GET", f"/v2/.*/blobs/{made.layers[0]}") > 6
 
 
 def test_a_blob_that_always_breaks_off(deliver: Deliver, node: Containerd, spoiled: FaultProxy, made: Made) -> None:
@@ -350,6 +377,34 @@ def test_a_blob_that_is_collected_between_look_and_import(
     done = deliver("2.0", registry_url=spoiled.url)
     assert done.get("changed"), done
     assert node.unpacked(f"{name}:2.0")
+
+
+def test_another_run_that_sets_the_tag_meanwhile(
+    deliver: Deliver, node: Containerd, made: Made, repository: str, tmp_path: Path
+) -> None:
+    """`ctr images tag --force` removes a name and makes it, between which another one may make it."""
+    ctr = tmp_path / "ctr"
+    ctr.write_text(f"""#!/bin/sh
+case "$*" in *" images tag "*)
+  if mkdir {tmp_path}/met 2>/dev/null; then {node.ctr_program} "$@"; echo "ctr: image: already exists" >&2; exit 1; fi
+esac
+exec {node.ctr_program} "$@"
+""")
+    ctr.chmod(0o755)
+    done = deliver(ctr=str(ctr))
+    assert done.get("changed"), done
+    assert node.unpacked(f"registry.example.org/{repository}:1.0") and not deliver()["changed"]
+
+
+def test_runs_at_once(node: Containerd, registry: DockerRegistry, push: Pusher, repository: str) -> None:
+    push.image("1.0", [Layer("base", noise(20)), Layer("top", b"top")])
+    runs = [delivery(registry, repository, [start(node, str(number))]) for number in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda run: run.run(False), runs))
+    assert node.unpacked(f"registry.example.org/{repository}:1.0")
+    last = delivery(registry, repository, [start(node, "last")])
+    last.run(False)
+    assert not last.rows["last"]["changed"]
 
 
 def test_a_node_that_collects_whatever_it_says_to_have(

@@ -45,7 +45,7 @@ def install(tmp_path: Path, base: Path, index: PackageIndex) -> Install:
     index.add("acme", "1.5", "base-lib", "lacking")
 
     def run(*requirements: str) -> subprocess.CompletedProcess[str]:
-        (stage,) = stages(Declared("example.org/a", "b:1", lock, UV.read_text(), requirements)).values()
+        (stage,) = stages(Declared("example.org/a", "b:1", "linux/amd64", lock, UV.read_text(), requirements)).values()
         files = {**stage.files, "secrets/environment": f"UV_DEFAULT_INDEX='{index.url}'; PIP_INDEX_URL='{index.url}'"}
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)

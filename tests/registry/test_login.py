@@ -221,6 +221,18 @@ def test_a_login_that_ends_in_the_middle_is_made_anew_once(
     assert not node.images()
 
 
+def test_a_login_that_ends_before_the_last_question_is_made_anew(
+    play: Any, node: Containerd, made: Made, aws: FaultProxy, shielded: FaultProxy, repository: str
+) -> None:
+    """Whether the tag has moved. An answer to HEAD has no words."""
+    manifests = "/v2/.*/manifests/.*"
+    shielded.spoil("HEAD", manifests, answer(403))
+    shielded.spoil("GET", manifests, answer(403, EXPIRED), first=4, last=4)  # the third is all that it needs before
+    done = play()
+    assert "changed=1" in done.stdout and len(aws.seen) == 2, done.stdout + done.stderr
+    assert node.unpacked(f"{HOST}/{repository}:1.0")
+
+
 def test_what_the_controller_refuses(play: Any, node: Containerd, made: Made, aws: FaultProxy) -> None:
     assert "go together" in play(aws_secret_key=None).stdout
     aws.spoil("POST", "/", answer(400, b"{}", "application/x-amz-json-1.1"))

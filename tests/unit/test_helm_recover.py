@@ -6,15 +6,68 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
+import tarfile
+from pathlib import Path
+from typing import Any
 
-from ansible_collections.windward.airflow.plugins.modules.helm_recover import as_failed
+import pytest
+from ansible_collections.windward.airflow.plugins.modules.helm_recover import as_failed, compares, is_as_wanted
+
+CHART = {"name": "airflow", "version": "1.22.0", "appVersion": "3.2.2"}
+VALUES = {"executor": "CeleryExecutor", "workers": {"replicas": 2}}
+
+
+def packed(content: dict[str, Any]) -> str:
+    return base64.b64encode(gzip.compress(json.dumps(content).encode())).decode()
 
 
 def test_only_the_status_changes() -> None:
     about = {"status": "pending-upgrade", "notes": "n"}
     content = {"name": "airflow", "version": 3, "manifest": "kind: Pod", "info": about}
-    record = base64.b64encode(gzip.compress(json.dumps(content).encode())).decode()
-    after = json.loads(gzip.decompress(base64.b64decode(as_failed(record))))
+    after = json.loads(gzip.decompress(base64.b64decode(as_failed(packed(content)))))
     assert after["info"].pop("status") == "failed" and "killed" in after["info"].pop("description")
     assert after == {**content, "info": {"notes": "n"}}
+
+
+@pytest.mark.parametrize(
+    ("deployed", "config", "chart", "same"),
+    [
+        (CHART, VALUES, CHART, True),
+        ({**CHART, "appVersion": ""}, VALUES, {"name": "airflow", "version": "1.22.0"}, True),
+        (CHART, None, CHART, False),
+        (CHART, {**VALUES, "workers": {"replicas": 3}}, CHART, False),
+        (CHART, {**VALUES, "more": None}, CHART, False),
+        (CHART, VALUES, {**CHART, "version": "1.23.0"}, False),
+        (CHART, VALUES, {**CHART, "appVersion": "3.3.2"}, False),
+        (CHART, VALUES, {**CHART, "name": "another"}, False),
+    ],
+)
+def test_whether_a_release_is_what_is_wanted(
+    tmp_path: Path, deployed: Any, config: Any, chart: Any, same: bool
+) -> None:
+    with tarfile.open(tmp_path / "chart.tgz", "w:gz") as archive:
+        for name, content in (("airflow/charts/redis/Chart.yaml", {"name": "no"}), ("airflow/Chart.yaml", chart)):
+            entry, data = tarfile.TarInfo(name), json.dumps(content).encode()
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    record = packed({"chart": {"metadata": deployed}, "config": config})
+    assert is_as_wanted(record, str(tmp_path / "chart.tgz"), VALUES) is same
+
+
+@pytest.mark.parametrize(
+    ("variable", "place"),
+    [
+        ("HELM_PLUGINS", "diff"), ("HELM_DATA_HOME", "plugins/diff"), ("XDG_DATA_HOME", "helm/plugins/diff"),
+        ("HOME", ".local/share/helm/plugins/diff"),
+    ],
+)  # fmt: skip
+def test_helms_plugin_is_found_where_helm_looks(tmp_path: Path, variable: str, place: str) -> None:
+    environment = {"HOME": str(tmp_path / "home"), variable: str(tmp_path)}
+    directory = tmp_path / place
+    directory.mkdir(parents=True)
+    (directory / "plugin.yaml").write_text('name: "different"\n')
+    assert not compares(environment)
+    (directory / "plugin.yaml").write_text('version: 1\nname: "diff"\n')
+    assert compares(environment)

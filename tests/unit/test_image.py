@@ -38,6 +38,7 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         ("apache/airflow:3.3.2", "docker.io/apache/airflow:3.3.2", "https://registry-1.docker.io"),
         ("redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
         ("docker.io/redis:8", "docker.io/library/redis:8", "https://registry-1.docker.io"),
+        ("a-1.elb.eu-central-1.amazonaws.com/a:1",) * 2 + ("https://a-1.elb.eu-central-1.amazonaws.com",),  # one's own
         ("index.docker.io/a/b:1", "docker.io/a/b:1", "https://registry-1.docker.io"),
         (f"ghcr.io/a/b@{sha('x')}", f"ghcr.io/a/b@{sha('x')}", "https://ghcr.io"),
     ],
@@ -52,7 +53,8 @@ def test_names(name: str, written_out: str, asked_at: str) -> None:
     [
         "", ":1", "a b:1", "A/b:1", "example.org/:1", "example.org/a", "example.org/a:", "example.org/a:1:2", "-x/a:1",
         "example.org/a@sha256:0", f"example.org/a:1@{sha('x')}", f"example.org/a@md5:{'0' * 32}", "example.org:0/a:1",
-        "https://example.org/a:1", f"{ECR[1:]}/a:1", f"x.{ECR}/a:1", "example.org/a:1\n", "example.org/../a:1",
+        "https://example.org/a:1", "ecr.eu-west-1.amazonaws.com/a:1",
+        f"{ECR[1:]}/a:1", f"x.{ECR}/a:1", "example.org/a:1\n", "example.org/../a:1",
         "example.org/é:1", "example.org/a:é",
     ],
 )  # fmt: skip
@@ -141,8 +143,11 @@ def test_descriptors_that_cannot_be(row: Any) -> None:
         _image.descriptor(row, "x")
 
 
-def test_a_layer_that_is_kept_elsewhere() -> None:
-    row = {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": sha("a"), "size": 1}
+@pytest.mark.parametrize(
+    "kind", ["docker.image.rootfs.foreign.diff.tar.gzip", "oci.image.layer.nondistributable.v1.tar"]
+)
+def test_a_layer_that_is_kept_elsewhere(kind: str) -> None:
+    row = {"mediaType": f"application/vnd.{kind}", "digest": sha("a"), "size": 1}
     with pytest.raises(ImageError, match="does not keep"):
         _image.layers({"config": row, "layers": [row]}, "x")
 
@@ -232,6 +237,14 @@ def test_plans(seen: Seen, pinned: bool, wanted: Plan) -> None:
     assert _image.plan(image(), seen, pinned) == wanted
 
 
+def test_other_tags_are_released_if_wanted() -> None:
+    """But for what is wanted itself, by whichever names."""
+    seen = Seen({**RIGHT, **names(old="old", other="old")}, ALL, THERE)
+    assert _image.plan(image(), seen, True, alone=True) == Plan(release=(f"{NAME}:other", OLD))
+    seen = Seen({**RIGHT, **names(False, old="old", other="old")}, ALL, THERE)
+    assert _image.plan(image(), seen, True, alone=True) == Plan()
+
+
 def test_a_plan_by_digest_knows_no_tag() -> None:
     plan = _image.plan(image(OWN), Seen(names(tag="old"), ALL, THERE), True)
     assert plan == Plan((), True, False, (OWN,))
@@ -293,6 +306,7 @@ def test_the_archive() -> None:
 
 
 SAID = f"""x86_64
+o
 
 =
 {sha("a")}
@@ -336,10 +350,37 @@ def test_a_look() -> None:
 
 
 def test_a_node_that_is_empty() -> None:
-    empty = "aarch64\n\n=\n\n=\nREF TYPE DIGEST SIZE PLATFORMS LABELS\n\n=\nKEY PARENT KIND\n\n==\n"
+    empty = "aarch64\no\n\n=\n\n=\nREF TYPE DIGEST SIZE PLATFORMS LABELS\n\n=\nKEY PARENT KIND\n\n==\n"
     one, _commands = node(Program(empty.encode()))
     assert one.look("example.org/a") == Seen({}, frozenset(), frozenset())
     assert one.platform == "linux/arm64"
+
+
+@pytest.mark.parametrize(("config", "snapshotter"), [
+    ('[plugins."io.containerd.grpc.v1.cri".containerd]\n  # of zfs\n  discard_unpacked_layers = true\n'
+     '  snapshotter = "native"\n[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]\n'
+     '  snapshotter = "kata"\n', "native"),
+    ("[plugins.'io.containerd.cri.v1.images']\n\tsnapshotter='fuse-overlayfs' # rootless\n"
+     "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.kata]\n\tsnapshotter = 'kata'\n", "fuse-overlayfs"),
+    ('[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]\n  snapshotter = "kata"\n', "overlayfs"),
+    (None, "overlayfs"),
+])  # fmt: skip
+def test_the_snapshotter_of_a_node(
+    config: str | None, snapshotter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kind's nodes are told it, in either version of containerd's configuration."""
+    if config:
+        (tmp_path / "config.toml").write_text(config)
+    changed = _containerd.LOOK.replace("/etc/containerd/", f"{tmp_path}/")
+    monkeypatch.setattr(_containerd, "LOOK", changed)
+    ctr = tmp_path / "ctr"
+    ctr.write_text('#!/bin/sh\n[ $5 != snapshots ] || echo "$7 - Committed"\n')
+    ctr.chmod(0o755)
+    one = _containerd.Node(
+        "n", lambda command: Local(command, 5), ctr=str(ctr), address="/s", namespace="k8s.io", snapshotter=""
+    )  # fmt: skip
+    assert one.look("example.org/a").chains == {snapshotter}
+    one.close()
 
 
 def test_a_node_that_cannot_be_asked() -> None:

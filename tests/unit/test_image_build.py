@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.filter.image_lifecycle import history, image_lifecycle
+from ansible_collections.windward.airflow.plugins.module_utils._image import own_platform
 from ansible_collections.windward.airflow.plugins.module_utils._image_build import Declared, Stage, Tree, stages
 from api_script import run_module
 
@@ -21,7 +22,7 @@ b==2 ; python_version < '3.11' \\
     --hash=sha256:1f
 """
 REPOSITORY = "registry.example.org/team/airflow"
-BARE = Declared(REPOSITORY, "apache/airflow:3.3.2", LOCK, "uv==1 --hash=sha256:2f\n")
+BARE = Declared(REPOSITORY, "apache/airflow:3.3.2", "linux/amd64", LOCK, "uv==1 --hash=sha256:2f\n")
 TREE, OTHER = Tree("/here", "0f5c"), Tree("/here", "1f5c")
 WHOLE = dataclasses.replace(
     BARE, requirements=["pandas", "acme>=2"], system_packages=["libpq5", "git"], plugins=TREE, pythonpath=TREE,
@@ -78,6 +79,7 @@ def test_requirements_are_installed_by_their_hashes() -> None:
 
 @pytest.mark.parametrize("change", [
     {"base": "apache/airflow:3.3.3"},
+    {"platform": "linux/arm64"},
     {"lock": LOCK.replace("==1", "==1.1")},
     {"uv_lock": "uv==2\n"},
     {"requirements": ["pandas"]},
@@ -123,6 +125,10 @@ def test_contexts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "uv_lock": str(tmp_path / "uv"), "system_packages": ["git"], "dags": str(source),
     }  # fmt: skip
     named = run_module("image_context", options, capsys)
+    assert named["platform"] == own_platform()
+    other = run_module("image_context", {**options, "platform": "linux/arm64/v8"}, capsys)
+    assert other["platform"] == "linux/arm64" and other["stages"][0]["image"] != named["stages"][0]["image"]
+    assert "is no platform" in run_module("image_context", {**options, "platform": "arm64"}, capsys)["msg"]
     assert not named["changed"] and re.fullmatch(r"20\d{12}", named["now"])
     foreseen = run_module("image_context", {**options, "dest": str(tmp_path / "out")}, capsys, check=True)
     assert not foreseen["changed"] and not (tmp_path / "out").exists()

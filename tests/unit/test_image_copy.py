@@ -24,6 +24,9 @@ class Engine:
     def push(self, *_options: Any) -> None:
         raise ImageError("the Docker engine says: tag invalid: The image tag 'inputs-0f' already exists")
 
+    def digest(self, _image: str) -> str:
+        return "sha256:of-its-own"
+
 
 @pytest.mark.parametrize(("after", "says"), [(THERE, ""), (ABSENT, "already exists")])
 def test_a_tag_that_is_there_meanwhile_is_taken(
@@ -37,3 +40,16 @@ def test_a_tag_that_is_there_meanwhile_is_taken(
         done = run_module("image_copy", options, capsys)
     assert says in done.get("msg", "") and done.get("changed", False) is False
     assert bool(done.get("failed")) == bool(says)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_tag_that_is_another_image(same: bool, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """As of two controllers that build in the same second: who deployed by it would deploy the other one's."""
+    monkeypatch.setattr(image_copy, "Docker", Engine)
+    monkeypatch.setenv("no_proxy", "*")
+    with ScriptedApi() as api:
+        for _ask in range(1 + same):
+            api.expect("GET", PLACE, **THERE)
+        options = {"image": "registry.example.org/team/airflow:inputs-0f", "to": "registry", "registry_url": api.url}
+        done = run_module("image_copy", {**options, "same": same}, capsys)
+    assert bool(done.get("failed")) is same and ("another image by this tag" in done.get("msg", "")) is same

@@ -10,6 +10,8 @@ import ipaddress
 import json
 import os
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +25,8 @@ from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api i
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_words: Any) -> None:
         pass
 
-    def handle_one_request(self) -> None:
+    def parse_request(self) -> bool:
+        """A request has come; before, the connection of the last one might be what breaks off."""
         if self.server_of.broken:
             self.server_of.broken -= 1
             self.close_connection = True
-            return
-        super().handle_one_request()
+            return False
+        return super().parse_request()
 
     def do_GET(self) -> None:
         own = self.server_of
@@ -80,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.dumps(answer).encode() if not isinstance(answer, bytes) else answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        if status == 429:
+            self.send_header("Retry-After", "0")
         self.end_headers()
         self.wfile.write(content)
         self.close_connection = own.closing
@@ -115,7 +122,19 @@ def test_files_are_merged_and_the_first_counts(
     monkeypatch.setenv("KUBECONFIG", f"/nowhere:{first}:{second}:{third}")
     assert Way().header() == {"Authorization": "Bearer first"}
     assert Way(context="there").header() == {"Authorization": "Bearer second"}
+    assert (Way().context, Way(context="there").context) == ("here", "there")
     assert Way(third).header() == {"Authorization": "Bearer third"}
+
+
+@pytest.mark.parametrize("others", [":{}", "{}:", "/nowhere::{}", "{empty}:{}"])
+def test_what_has_no_name_or_is_empty_is_passed_over(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    """As `export KUBECONFIG=$KUBECONFIG:...` gives it where there was none."""
+    (tmp_path / "empty").write_text("\n")
+    own = written(tmp_path / "own", {"server": server.url}, {"token": "own"})
+    monkeypatch.setenv("KUBECONFIG", others.format(own, empty=tmp_path / "empty"))
+    assert Way().header() == {"Authorization": "Bearer own"}
 
 
 def test_without_a_name_it_is_kubectls_own_file(server: Server, tmp_path: Path) -> None:
@@ -147,6 +166,11 @@ def test_a_file_that_leads_nowhere(tmp_path: Path, content: str | None, context:
     assert str(told.value) == f"there is no way to a cluster: {says} ({path})" and told.value.lasting
 
 
+def test_a_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(KubernetesError, match=f"there is no way to a cluster: {tmp_path} can't be read: Is a dir"):
+        Way(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("cluster", "user", "says"),
     [
@@ -157,6 +181,8 @@ def test_a_file_that_leads_nowhere(tmp_path: Path, content: str | None, context:
         ({"server": "https://h", "proxy-url": "socks5://u:5ecret@h"}, {}, "its proxy, or that of the environment"),
         ({"server": "https://h", "proxy-url": "http://u:5ecret@h:x"}, {}, "it is no kubeconfig"),
         ({"server": "https://h"}, {"auth-provider": {"name": "gcp"}}, "auth-provider went with Kubernetes 1.26"),
+        ({"server": "https://h"}, {"token": "5ecret", "as": "other"}, "its user asks as another"),
+        ({"server": "https://h"}, {"client-key-data": "YQ=="}, "its user has a certificate without a key"),
     ],
 )
 def test_what_it_names_and_can_not_be_used(tmp_path: Path, cluster: Any, user: Any, says: str) -> None:
@@ -300,20 +326,39 @@ def data(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-@pytest.mark.parametrize("inside", [True, False])
-def test_a_certificate_says_who_asks(tls: Server, authority: Authority, tmp_path: Path, inside: bool) -> None:
+@pytest.mark.parametrize("inside", ["", "client-certificate", "client-certificate certificate-authority client-key"])
+def test_a_certificate_says_who_asks(tls: Server, authority: Authority, tmp_path: Path, inside: str) -> None:
     """In the file itself, and as paths beside it. This authority lacks what Python 3.13 asks for by itself."""
     certificate, key = authority.pair("admin")
     names = {"certificate-authority": tmp_path / "ca.crt"}, {"client-certificate": certificate, "client-key": key}
     cluster, user = (
-        {f"{name}-data": data(path) for name, path in one.items()}
-        if inside
-        else {name: path.name for name, path in one.items()}
+        dict(
+            (f"{name}-data", data(path)) if name in inside.split() else (name, path.name) for name, path in one.items()
+        )
         for one in names
     )
     with Api(written(tmp_path / "config", {"server": tls.url, **cluster}, user)) as api:
         assert api.get("/version")["gitVersion"] == "v1.33.0"
     assert (tls.asked[0]["user"], tls.asked[0]["authorization"]) == ("admin", None)
+
+
+def test_a_key_that_wants_a_password_asks_nobody(authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.pair("admin")
+    held = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"5ecret")
+    key.write_bytes(held.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))
+    user = {"client-certificate": certificate.name, "client-key": key.name}
+    code = (
+        "import sys; from ansible_collections.windward.airflow.plugins.module_utils._kubeconfig import Way; "
+        "Way(sys.argv[1])"
+    )
+    # Without a terminal OpenSSL would ask standard input.
+    asked = [sys.executable, "-c", code, written(tmp_path / "config", {"server": "https://h"}, user)]
+    done = subprocess.run(
+        asked, input="5ecret\n", env={**os.environ, "PYTHONPATH": str(ROOT / ".collections")}, capture_output=True,
+        text=True, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert "a certificate or key that it names can't be used" in done.stderr, done
 
 
 def test_a_program_may_give_a_certificate(tls: Server, authority: Authority, tmp_path: Path) -> None:
@@ -397,6 +442,19 @@ def test_a_question_is_asked_again_and_a_change_is_not(server: Server, tmp_path:
         assert server.broken == 0
 
 
+@pytest.mark.parametrize(("times", "tries"), [(2, 3), (3, 3), (1, 1)])
+def test_who_has_too_much_to_do_is_asked_again(server: Server, tmp_path: Path, times: int, tries: int) -> None:
+    """Also for a change, of which nothing was done."""
+    server.answers = [(429, {"message": "too many requests"})] * times + [(200, {"done": True})]
+    with Api(written(tmp_path / "config", {"server": server.url}), tries=tries) as api:
+        if times < tries:
+            assert api.post("/api/v1/pods", {}) == {"done": True}
+        else:
+            with pytest.raises(KubernetesError, match="too many requests"):
+                api.post("/api/v1/pods", {})
+    assert len(server.asked) == min(times + 1, tries)
+
+
 def test_a_connection_that_the_server_closed_is_not_used(server: Server, tmp_path: Path) -> None:
     """So that a change does not fail by what was long ago."""
     server.closing = True
@@ -420,7 +478,7 @@ def test_a_connection_that_the_server_closed_is_not_used(server: Server, tmp_pat
 )
 def test_a_refusal(server: Server, tmp_path: Path, status: int, answer: Any, says: str, lasting: bool) -> None:
     server.answers = [(status, answer)]
-    with Api(written(tmp_path / "config", {"server": server.url}), where=" here") as api:
+    with Api(written(tmp_path / "config", {"server": server.url}), where=" here", tries=1) as api:
         for ask in (lambda: api.get("/things/a"), lambda: api.patch("/things/a", {}), lambda: api.delete("/things/a")):
             with pytest.raises(KubernetesError, match=says) as told:
                 ask()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import tarfile
@@ -14,16 +15,20 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.filter.kubernetes_plan import kubernetes_plan
-from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import KubernetesError, NotThere
-from ansible_collections.windward.airflow.plugins.modules import kubernetes_job
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes import text
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import Api, KubernetesError, NotThere
+from ansible_collections.windward.airflow.plugins.modules import kubernetes_job, kubernetes_objects
 from ansible_collections.windward.airflow.plugins.modules.kubernetes_secret_store import referred
 from chart_case import COMPONENTS, DEPLOYMENT, SECRETS
+from cluster_api import ClusterApi, pod
 from test_modules_host import run
 
 
 class Store:
     def read(self, name: str) -> tuple[dict[str, str] | None, str]:
-        return ({"key": "of the site", "empty": ""}, "1") if name == "site" else (None, "")
+        held = {"key": b"of the site", "empty": b"", "line": b"of a file\n", "binary": b"\xfe\xed"}
+        secret = {"data": {key: base64.b64encode(value).decode() for key, value in held.items()}}
+        return (text(secret), "1") if name == "site" else (None, "")
 
 
 def test_a_secret_that_somebody_else_keeps() -> None:
@@ -36,6 +41,8 @@ def test_a_secret_that_somebody_else_keeps() -> None:
         ("other", "key", "jwt_secret is to come from Secret other, which is not there"),
         ("site", "other", "jwt_secret is to come from Secret site, which has no other"),
         ("site", "empty", "which has no empty"),
+        ("site", "line", "whose line has white space around it"),  # with it nobody would log in
+        ("site", "binary", "whose binary .* is no text"),
     ],
 )
 def test_one_that_is_not_there(name: str, key: str, says: str) -> None:
@@ -54,11 +61,12 @@ def test_another_migration_is_another_release_and_restarts_nothing() -> None:
     assert annotations[0] != annotations[1] and first["values"] == other["values"]
 
 
-def test_one_way_leads_to_the_cluster(monkeypatch: Any) -> None:
-    """kubernetes.core would take another one."""
-    monkeypatch.setenv("K8S_AUTH_HOST", "https://192.0.2.1")
+@pytest.mark.parametrize("name", ["K8S_AUTH_HOST", "K8S_AUTH_IMPERSONATE_USER", "HELM_KUBECONTEXT", "HELM_DRIVER"])
+def test_one_way_leads_to_the_cluster(monkeypatch: Any, name: str) -> None:
+    """kubernetes.core or helm would take another one, or leave its records elsewhere."""
+    monkeypatch.setenv(name, "x")
     said = run("cluster_found", namespace="airflow")["msg"]
-    assert said.startswith("The cluster can't be looked at: K8S_AUTH_HOST in the environment")
+    assert said.startswith(f"The cluster can't be looked at: {name} in the environment")
 
 
 @pytest.mark.parametrize("content", ["users: [", "[1, 2]", "token: 5ecret: 5ecret", "\\x00"])
@@ -136,6 +144,7 @@ class Batch:
     def __init__(self) -> None:
         self.jobs: list[Any] = []
         self.events = [("former", "exceeded quota: small")]
+        self.pods: list[Any] = []
 
     def post(self, _path: str, body: Any) -> None:
         self.jobs.append({**body, "metadata": {**body["metadata"], "uid": "later"}})
@@ -147,7 +156,7 @@ class Batch:
 
     def items(self, path: str, **query: str) -> Any:
         if not path.endswith("/events"):
-            return []
+            return self.pods
         self.jobs[0]["status"] = {"succeeded": 1}  # by the time that it is asked for again
         asked = query["fieldSelector"]
         return [{"reason": "FailedCreate", "message": said} for uid, said in self.events
@@ -166,4 +175,69 @@ def test_what_was_said_of_a_former_job_is_not_said_of_this_one(monkeypatch: Any,
     job = kubernetes_job.Job(SimpleNamespace(params={"namespace": "airflow", "definition": definition}))
     job.make()
     with pytest.raises(KubernetesError, match="can't start: violates PodSecurity") if refused else nullcontext():
-        job.run(10)
+        job.run(10, 10)
+
+
+@pytest.mark.parametrize("patience", [0, 10])
+def test_a_job_that_no_node_takes_is_not_waited_for_as_long_as_it_may_take(monkeypatch: Any, patience: int) -> None:
+    """A node may have to be made first."""
+    cluster, told = Batch(), {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    cluster.pods = [{"metadata": {"name": "migrate-x"}, "status": {"conditions": [told]}}]
+    monkeypatch.setattr(kubernetes_job, "cluster", lambda _module: cluster)
+    definition = {"metadata": {"name": "migrate", "labels": {"a": "b"}}}
+    job = kubernetes_job.Job(SimpleNamespace(params={"namespace": "airflow", "definition": definition}))
+    job.make()
+    says = "can't start: 0/1 nodes are available" if not patience else "it took longer than 1 s"
+    monkeypatch.setattr(job, "log", lambda: "")
+    with pytest.raises(KubernetesError, match=says):
+        job.run(1, patience)
+    assert bool(cluster.jobs) is bool(patience)
+
+
+SERVER: dict[str, Any] = {
+    "kind": "StatefulSet", "metadata": {"name": "s", "generation": 2},
+    "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "s"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "lacks"),
+    [
+        ({"observedGeneration": 2, "readyReplicas": 1, "updatedReplicas": 1}, ""),
+        ({"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1}, "its controller has not seen it."),
+        ({"observedGeneration": 2, "readyReplicas": 1}, "0 of 1 pods are ready."),  # the pod of before
+        ({"observedGeneration": 2, "updatedReplicas": 1}, "0 of 1 pods are ready."),
+    ],
+)
+def test_whether_all_pods_are_ready_and_as_declared(status: dict[str, int], lacks: str) -> None:
+    """As Kubernetes gives it: a number that is 0 it leaves out."""
+    assert kubernetes_objects.lacks({**SERVER, "status": status}) == lacks
+
+
+def test_what_keeps_pods_from_being_ready_is_said(tmp_path: Path) -> None:
+    waiting = pod("s-0", ready=False)
+    told = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available."}
+    waiting["status"] = {"phase": "Pending", "conditions": [told]}
+    with ClusterApi() as cluster, Api(cluster.kubeconfig(tmp_path)) as api:
+        cluster.pods = [waiting]
+        found = kubernetes_objects.Objects(api, "airflow").why(SERVER)
+    assert found == ["s-0 is Pending. 0/2 nodes are available."]
+
+
+def test_volumes_to_come_stay_as_they_are() -> None:
+    """Kubernetes would refuse the whole object, and for ever: the volume itself may have been grown by hand."""
+    there, other = ({**SERVER, "spec": {"replicas": n, "volumeClaimTemplates": [n]}} for n in (1, 2))
+    assert kubernetes_objects.lasting(other, there)["spec"] == {"replicas": 2, "volumeClaimTemplates": [1]}
+    assert kubernetes_objects.lasting(other, {}) == other
+
+
+def test_a_job_that_does_not_go_is_not_waited_for_without_end(monkeypatch: Any) -> None:
+    cluster = Batch()
+    monkeypatch.setattr(cluster, "delete", lambda _path, **_query: None)
+    monkeypatch.setattr(kubernetes_job, "cluster", lambda _module: cluster)
+    monkeypatch.setattr(kubernetes_job, "REMOVAL", 0)
+    params = {"namespace": "airflow", "definition": {"metadata": {"name": "migrate"}}}
+    job = kubernetes_job.Job(SimpleNamespace(params=params))
+    job.make()
+    with pytest.raises(KubernetesError, match="migrate was removed, but its pods do not go"):
+        job.remove("migrate")

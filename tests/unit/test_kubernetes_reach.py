@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import http.client
+import json
 import os
 import subprocess
 import sys
@@ -14,16 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.windward.airflow.plugins.action.service_forward import Forwarder
 from ansible_collections.windward.airflow.plugins.filter.cluster_table import cluster_table, pods_told
 from ansible_collections.windward.airflow.plugins.filter.component_pods import component_pods
 from ansible_collections.windward.airflow.plugins.filter.writing_pod import writing_pod
+from ansible_collections.windward.airflow.plugins.lookup import cluster_way
 from ansible_collections.windward.airflow.plugins.module_utils import _release
 from ansible_collections.windward.airflow.plugins.module_utils._pods import Pods
 from ansible_collections.windward.airflow.plugins.modules.dag_gate import OF_A_POD, context
 from api_script import ScriptedApi
 from cluster_api import ClusterApi, pod
 
+ROOT = Path(__file__).parents[2]
 MOUNTS = [{"name": "dags", "mountPath": "/opt/airflow/dags", "readOnly": True}, {"name": "config", "mountPath": "/c"}]
 RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
@@ -53,6 +58,59 @@ def changed(found: dict[str, Any], *path: str, value: Any) -> dict[str, Any]:
         place = place[key]
     place[path[-1]] = value
     return found
+
+
+FOUND = {"__kubernetes_found": {"found": {"context": "looked-at"}}}
+
+
+@pytest.mark.parametrize(
+    ("variables", "context"),
+    [
+        ({"airflow_kube_context": "given", "airflow_kind_cluster": {}, **FOUND}, "given"),
+        ({"airflow_kind_cluster": {"name": "small"}}, "kind-small"),
+        ({"airflow_kind_cluster": {}, **FOUND}, "kind-one"),
+        (FOUND, "looked-at"),
+        ({}, ""),  # that of the environment, or the current one
+        ({"__kubernetes_found": {"failed": True}}, ""),
+    ],
+)
+def test_a_run_stays_with_one_context(variables: dict[str, Any], context: str) -> None:
+    role = DataLoader().load_from_file(str(ROOT / "roles/kubernetes/vars/main.yml"), trusted_as_template=True)
+    templar = Templar(
+        loader=DataLoader(), variables={"airflow_name": "one", "airflow_kube_context": "", **variables}
+    )
+    assert templar.template(role["__kubernetes_context"]) == context
+
+
+KUBECONFIG = {
+    "clusters": [{"name": "s", "cluster": {"server": "http://h"}}],
+    "contexts": [{"name": "current", "context": {"cluster": "s"}}],
+    "current-context": "current",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "kubeconfig", "context"),
+    [
+        (("a:~/b", "c"), {}, "{here}/a:{home}/b", "c"),
+        (("", ""), {"KUBECONFIG": ":k", "K8S_AUTH_CONTEXT": "theirs"}, "{here}/k", "theirs"),
+        (("", ""), {"KUBECONFIG": "a", "K8S_AUTH_KUBECONFIG": "k"}, "{here}/k", "current"),
+        (("", ""), {}, "{home}/.kube/config", ""),
+    ],
+)
+def test_the_way_to_a_cluster_in_full(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: Any, environment: dict[str, str], kubeconfig: str,
+    context: str,
+) -> None:  # fmt: skip
+    """Modules run in another directory, and some ask the cluster that they run in unless they are told a context."""
+    (tmp_path / "k").write_text(json.dumps(KUBECONFIG))
+    monkeypatch.chdir(tmp_path)
+    for name in ("KUBECONFIG", "K8S_AUTH_KUBECONFIG", "K8S_AUTH_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": str(tmp_path / "home"), **environment}.items():
+        monkeypatch.setenv(name, value)
+    way = kubeconfig.format(here=tmp_path, home=tmp_path / "home")
+    assert cluster_way.LookupModule().run(given) == [{"kubeconfig": way, "context": context}]
 
 
 def test_one_pod_of_each_component_that_is_ready_and_stays() -> None:

@@ -262,6 +262,13 @@ def test_a_provider_that_takes_no_permission_away(api: ScriptedApi, run: Run) ->
     assert result["failed"] and result["changed"] and "took none away" in result["msg"]
 
 
+def test_a_provider_that_deletes_no_role(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{ROLES}/R", 200, stored(("Website", "can_read"))).expect("DELETE", f"{ROLES}/R", 500)
+    result = run("role", name="R", state="absent", api_retry_timeout=0)
+    assert result["failed"] and not result.get("changed")
+    assert "500" in result["msg"] and "3.4.0 fails to delete any role" in result["msg"]
+
+
 @pytest.mark.parametrize(
     ("permissions", "changed"),
     [

@@ -92,6 +92,12 @@ def test_missing_arguments(options: dict[str, Any], message: str, capsys: pytest
     assert message in result["msg"]
 
 
+@pytest.mark.parametrize("url", ["http://me:pass-of-me@host", "http://me:pass-of-me@host:port", "me:pass-of-me@host"])
+def test_a_password_in_a_url_that_is_refused_is_told_to_nobody(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run_module("pool", {"name": "etl", "api_url": url, "api_token": "0123"}, capsys)
+    assert "api_url must" in result["msg"] and "pass-of-me" not in str(result)
+
+
 def test_an_error_of_the_api_is_the_tasks_failure(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/pools/etl", 403, {"detail": "Forbidden"})
     assert run("pool", name="etl")["msg"] == f"GET {api.url}/api/v2/pools/etl: 403: Forbidden"

@@ -13,6 +13,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.windward.airflow.plugins.module_utils._masks import masked, masked_text
+from ansible_collections.windward.airflow.plugins.module_utils._secrets import RESERVED, pack
 from ansible_collections.windward.airflow.plugins.module_utils._yaml import Template, document
 from ansible_collections.windward.airflow.plugins.modules.dag_run import SHOWN_OF_RUN
 from api_script import A_DAG, ScriptedApi, run_module
@@ -232,7 +233,8 @@ def test_a_text_arrives_as_it_is(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, 1.5, -1, True, False, None, {}, [], [[1], []], {"": 1, "a b": 2, "on": 3, "-": 4}]
+    "value",
+    [0, 1.5, -1, 1e-05, -1e300, 1.5e-7, True, False, None, {}, [], [[1], []], {"": 1, "a b": 2, "on": 3, "-": 4}],
 )
 def test_other_values_arrive_too(value: Any, tmp_path: Path) -> None:
     assert loaded(document({"rows": value}), tmp_path) == {"rows": value}
@@ -277,6 +279,8 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
     result = run("export")
     assert "LEAK" not in str({**result, "invocation": None})
     names = [one["variable"] for one in result["secrets"]]
+    places = {(one["name"], one["field"]): one["variable"].removeprefix("vault_airflow_") for one in result["secrets"]}
+    b_b, other_b_b = places["B b", "password"], places["b_b", "password"]
     assert result["vault_content"] == "---\n" + "".join(f"# {name}:\n" for name in names)
     values = {name: f"value of {name}" for name in names}
     found = loaded(result["content"], tmp_path, **values)
@@ -287,7 +291,7 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
     a_extra = {"region": "{{ eu }}", "api_key": secret("connection_a_extra_api_key")}
     assert found == {
         "airflow_connections": [
-            {"connection_id": "B b", "conn_type": "http", "password": secret("connection_b_b_password")},
+            {"connection_id": "B b", "conn_type": "http", "password": secret(b_b)},
             {
                 "connection_id": "a",
                 "conn_type": "aws",
@@ -295,7 +299,7 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
                 "extra": {**a_extra, "deep": [{"x": secret("connection_a_extra_deep_0_x")}]},
             },
             {"connection_id": "b.b", "conn_type": "http", "port": 0, "description": ""},
-            {"connection_id": "b_b", "conn_type": "http", "password": secret("connection_b_b_password_2")},
+            {"connection_id": "b_b", "conn_type": "http", "password": secret(other_b_b)},
         ],
         "airflow_variables": [
             {"key": "the_token", "value": secret("variable_the_token")},
@@ -307,11 +311,39 @@ def test_export(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
         ],
     }
     assert result["secrets"][0] == {
-        "variable": "vault_airflow_connection_b_b_password",
+        "variable": f"vault_airflow_{b_b}",
         "kind": "connection",
         "name": "B b",
         "field": "password",
     }
+
+
+def test_a_variable_that_was_declared_a_secret_is_one(api: ScriptedApi, run: Run) -> None:
+    """Airflow shows it, as it goes by the name alone."""
+    entry = {"event": 1, "when": "2026-11-21T10:00:00Z", "who": None, "macs": {}, "key": "k"}
+    kept = pack({"pin": {**entry, "secret": True}, "plain": entry})
+    listing(api, variables=[
+        {"key": "pin", "value": "4711-4711"}, {"key": "plain", "value": "x"},
+        {"key": f"{RESERVED}variables_1", "value": kept}, {"key": f"{RESERVED}variables_2", "value": "[]"},
+    ])  # fmt: skip
+    result = run("export", kinds=["variables"])
+    assert [one["name"] for one in result["secrets"]] == ["pin"] and "4711" not in result["content"]
+    assert "secret: true" in result["content"] and 'value: "x"' in result["content"]
+
+
+def test_no_secret_gets_the_name_that_another_s_had(api: ScriptedApi, run: Run) -> None:
+    """Else a vault that was filled in before gives one connection the password of another."""
+    extra = json.dumps({"a.token": "***", "a": {"token": "***"}})
+    there = [{"connection_id": "s_db", "conn_type": "http", "password": "***", "extra": extra}]
+    new = [{"connection_id": name, "conn_type": "http", "password": "***", "extra": None} for name in ("s-db", "z")]
+    names = []
+    for rows in (there, there + new):
+        listing(api, connections=rows)
+        names.append([one["variable"] for one in run("export", kinds=["connections"])["secrets"]])
+    alone, among = names
+    assert len(set(among)) == len(among) == 5
+    assert {one for one in among if one in alone} == set(alone) - {"vault_airflow_connection_s_db_password"}
+    assert alone[0] == "vault_airflow_connection_s_db_password" and among[-1] == "vault_airflow_connection_z_password"
 
 
 def test_export_of_what_is_empty_too(api: ScriptedApi, run: Run, tmp_path: Path) -> None:

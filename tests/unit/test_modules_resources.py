@@ -139,6 +139,15 @@ def test_another_password_or_none_known(api: ScriptedApi, run: Run, held: dict[s
     assert run("connection", True, connection_id="pg", password=SECRET, fingerprint_key=KEY)["changed"]
 
 
+def test_fingerprints_that_were_just_replaced_are_asked_for_again(api: ScriptedApi, run: Run) -> None:
+    """FAB's users are shown nothing then."""
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW)
+    for found in ({"variables": [], "total_entries": 0}, kept(pg=entry(WRITTEN))):
+        api.expect("GET", FINGERPRINTS, 200, found)
+    api.expect("GET", LOG, 200, log())
+    assert not run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
+
+
 def test_the_audit_log_is_closed_to_this_account(api: ScriptedApi, run: Run, warned: list[str]) -> None:
     api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept(pg=entry(WRITTEN)))
     api.expect("GET", LOG, 403, {"detail": "Forbidden"})
@@ -208,6 +217,25 @@ def test_what_two_controllers_wrote_at_once_is_joined(api: ScriptedApi, run: Run
     api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW)
     api.expect("GET", FINGERPRINTS, 200, {"variables": both, "total_entries": 2}).expect("GET", LOG, 200, log())
     assert not run("connection", fingerprint_key=KEY, **DECLARED)["changed"]
+
+
+@pytest.mark.parametrize("version", ["3.1.8", "3.3.2"])
+def test_who_keeps_no_fingerprints_needs_no_right_to_delete(api: ScriptedApi, run: Run, version: str) -> None:
+    """Airflow asks for the right to do each part of a bulk request."""
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", "/api/v2/version", 200, {"version": version})
+    if version == "3.1.8":
+        api.expect("PATCH", f"{CONNECTIONS}/pg", 200, ROW)
+    else:
+        api.expect("PATCH", CONNECTIONS, 200, done(update=["pg"]))
+    assert run("connection", update_secrets="always", **DECLARED)["changed"]
+    assert [one["action"] for one in api.requests[2].body.get("actions", ())] == ["update"] * (version == "3.3.2")
+
+
+def test_who_may_not_delete_is_told_what_a_key_takes(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/pg", 200, ROW).expect("GET", FINGERPRINTS, 200, kept())
+    api.expect("GET", "/api/v2/version", 200, VERSION).expect("PATCH", CONNECTIONS, 403, {"detail": "Forbidden"})
+    assert "Forbidden (with fingerprint_key it takes the right to delete)" in run(
+        "connection", fingerprint_key=KEY, **DECLARED)["msg"]  # fmt: skip
 
 
 def test_a_field_that_is_not_declared_is_not_written(api: ScriptedApi, run: Run) -> None:
@@ -367,6 +395,11 @@ def test_what_is_nested_too_deeply(run: Run, value: Any) -> None:
     assert "value is nested in more than 100 levels" in run("variable", key="deep", value=value)["msg"]
 
 
+def test_what_is_nested_too_deeply_within_an_option(run: Run) -> None:
+    declared = [{"key": "flat", "value": []}, {"key": "deep", "value": json.loads("[" * 200 + "]" * 200)}]
+    assert run("resources", variables=declared)["msg"] == "variables.value is nested in more than 100 levels"
+
+
 def test_a_mask_inside_a_value_is_warned_of(api: ScriptedApi, run: Run, warned: list[str]) -> None:
     api.expect("GET", f"{VARIABLES}/v", 404, NOT_FOUND)
     assert run("variable", True, key="v", value="prefix-***-suffix")["changed"]
@@ -435,7 +468,6 @@ def test_an_airflow_that_logs_bulk_writes_gets_each_object_by_itself(
 
 def test_of_objects_written_by_themselves_each_tells_its_own_error(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", VARIABLES, 200, variables("d")).expect("GET", "/api/v2/version", 200, OLD)
-    api.expect("PATCH", VARIABLES, 200, done())
     api.expect("POST", VARIABLES, 201, {"key": "a"}).expect("POST", VARIABLES, 409, {"detail": "it is there"})
     api.expect("POST", VARIABLES, 500, hang_up="before")
     result = run("resources", variables=[{"key": key, "value": {"of": key}} for key in "abcd"])
@@ -443,12 +475,12 @@ def test_of_objects_written_by_themselves_each_tells_its_own_error(api: Scripted
     failed = result["msg"].splitlines()[1:]
     assert len(failed) == 3 and "409: it is there" in failed[0]
     assert failed[1].startswith("variable c: POST") and failed[2] == failed[1].replace("variable c", "variable d")
-    assert api.requests[3].body == {"key": "a", "value": '{\n  "of": "a"\n}'}
+    assert api.requests[2].body == {"key": "a", "value": '{\n  "of": "a"\n}'}
 
 
 def test_a_team_where_there_are_none(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", f"{CONNECTIONS}/c", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, OLD)
-    api.expect("PATCH", CONNECTIONS, 200, done()).expect("POST", CONNECTIONS, 500)
+    api.expect("POST", CONNECTIONS, 500)
     result = run("connection", connection_id="c", conn_type="x", team_name="t")
     assert result["failed"] and result["msg"].endswith("(team_name is for an Airflow with teams)")
 
@@ -551,7 +583,7 @@ def test_a_new_variable_gets_its_team_by_an_update(api: ScriptedApi, run: Run) -
     new = {"key": "new", "value": "x", "team_name": "a"}
     result = run("resources", variables=[new, {"key": "there", "team_name": "a"}, {"key": "gone", "state": "absent"}])
     assert (result["variables"]["created"], result["variables"]["updated"]) == (["new"], ["there"])
-    create, update, _mark = api.requests[2].body["actions"]
+    create, update = api.requests[2].body["actions"]
     assert create["entities"] == update["entities"] == [new] and update["update_mask"] == ["team_name"]
     assert api.requests[3].body["actions"][0]["update_mask"] == ["description", "team_name"]
 
@@ -567,10 +599,35 @@ def test_a_bulk_answer_that_failed_in_part(api: ScriptedApi, run: Run) -> None:
     assert result["variables"] == {"created": [], "updated": ["b"], "deleted": [], "unchanged": 0}
 
 
+def test_a_bulk_request_that_is_refused_for_one(api: ScriptedApi, run: Run) -> None:
+    """Airflow tells the place in the request, some of them twice."""
+    api.expect("GET", VARIABLES, 200, variables("b")).expect("GET", "/api/v2/version", 200, VERSION)
+    wrong = [{"loc": ["body", "actions", number, action, "entities", which], "msg": "no teams here", "input": SECRET}
+             for number, action, which in ((0, "create", 1), (1, "update", 0))] * 2  # fmt: skip
+    wrong += [{"loc": ["body", "actions", 0, "create", "entities", 1, "value"], "msg": "no value"},
+              {"loc": ["body", "actions", 0, "create", "entities", 77], "msg": "nobody"}]  # fmt: skip
+    api.expect("PATCH", VARIABLES, 422, {"detail": wrong})
+    declared = [{"key": "a", "value": "1"}, {"key": "c", "value": "2", "team_name": "t"}, {"key": "b", "value": "3"}]
+    result = run("resources", variables=declared)
+    assert result["msg"].splitlines()[1:] == [
+        "variable a: not written, since Airflow refused the request for c",
+        "variable c: 422: no teams here; value: no value",
+        "variable b: not written, since Airflow refused the request for c",
+    ]
+
+
 def test_purge(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", VARIABLES, 200, variables("a", "b", "team_x", "windward_fingerprints_connections"))
     result = run("resources", True, variables=[{"key": "a", "value": "x"}], purge=True, keep=["team_*"])
     assert result["variables"]["deleted"] == ["b"]
+
+
+def test_purge_of_a_name_that_no_connection_is_given_any_more(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", CONNECTIONS, 200, listing("connections", ROW, {**ROW, "connection_id": "of/Airflow:2"}))
+    result = run("resources", True, connections=[{"connection_id": "pg", "host": "db"}], purge=True)
+    assert result["connections"]["deleted"] == ["of/Airflow:2"]
+    api.expect("GET", CONNECTIONS, 200, listing("connections", ROW, {**ROW, "connection_id": "of/Airflow:2"}))
+    assert run("connection", True, connection_id="of/Airflow:2", state="absent")["changed"]
 
 
 @pytest.mark.parametrize(
@@ -585,6 +642,10 @@ def test_purge_is_refused(api: ScriptedApi, run: Run, options: dict[str, Any], r
     api.expect("GET", VARIABLES, 200, variables(*rows))
     result = run("resources", purge=True, **options)
     assert result["failed"] and not result.get("changed") and message in result["msg"]
+
+
+def test_a_limit_below_nothing(run: Run) -> None:
+    assert "max_deletions must be 0 or more" in run("resources", variables=[], max_deletions=-1)["msg"]
 
 
 def test_all_that_is_wrong_is_said_at_once(api: ScriptedApi, run: Run) -> None:

@@ -77,8 +77,8 @@ def test_requests_reach_a_ready_pod_and_leave_nothing(cluster: ClusterApi, api: 
         ({"url": "http://localhost:8080"}, "api_url must name a Service as pods do, .*, not localhost"),
         ({"url": "http://nope.airflow:8080"}, 'Kubernetes refuses in namespace airflow: services "nope" not found'),
         ({"url": "http://web.airflow:80"}, "Service web of namespace airflow has ports 8080 only, not 80"),
-        ({"context": "nope"}, "there is no way to a cluster: .*nope"),
-        ({"kubeconfig": "/nowhere"}, r"there is no way to a cluster: .* \(/nowhere\)"),
+        ({"context": "nope"}, r"there is no way to a cluster: .*nope.* \(api_kubeconfig, api_context\)"),
+        ({"kubeconfig": "/nowhere"}, r"there is no way to a cluster: .* \(/nowhere\) \(api_kubeconfig, "),
         ({"kubeconfig": __file__}, rf"there is no way to a cluster: it is no kubeconfig \({__file__}\)"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_objects import RIGHTS, TASKS_RIGHTS
-from ansible_collections.windward.airflow.plugins.modules.cluster_found import helms
+from ansible_collections.windward.airflow.plugins.modules.cluster_found import helms, room
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight import engine, registry
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.deployment import Finding
 from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.cluster import amount
@@ -31,6 +31,7 @@ FOUND: dict[str, Any] = {
     "storage_classes": {"standard": True, "fast": False},
     "nodes": 1,
     "claims": {},
+    "volumes": {},
     "helms": [],
     "images": {},
     "quotas": {},
@@ -72,6 +73,19 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("storage_class", "airflow_storage_class: 'slow' - there is no", {}, {"airflow_storage_class": "slow"}),
     ("storage_class", "airflow_storage_class: must be given", {"storage_classes": {"fast": False}}, {}),
+    ("storage_class", "airflow_storage_class: the cluster has no class: install", {"storage_classes": {}}, {}),
+    (
+        "volume_kind",
+        "airflow_storage_class: 'fast' - the volume data-airflow-postgresql-0 is of class standard, and",
+        {"volumes": {"data-airflow-postgresql-0": {"class": "standard", "modes": ["ReadWriteOnce"]}}},
+        {"airflow_storage_class": "fast"},
+    ),
+    (
+        "volume_kind",
+        "airflow_storage_access_mode: 'ReadWriteMany' - the volume airflow-logs has ReadWriteOnce, and",
+        {"volumes": {"airflow-logs": {"class": "standard", "modes": ["ReadWriteOnce"]}}},
+        {"airflow_storage_access_mode": "ReadWriteMany"},
+    ),
     ("volumes_on_one_node", "logs and DAGs would be on one of 3 nodes", {"nodes": 3}, {}),
     ("volumes_on_one_node", " logs would be on one of 3 nodes", {"nodes": 3}, {"airflow_image_dags": True}),
     (
@@ -144,9 +158,26 @@ def test_what_is_told(rule: str, says: str, changes: dict[str, Any]) -> None:
     assert (finding.rule, finding.warning) == (rule, True) and says in str(finding)
 
 
+def tried(variables: dict[str, Any]) -> list[dict[str, Any]]:
+    deployment, _wrong = engine.deployment(CONTRACT, GROUPS, given(variables, GROUPS, {}))
+    return pods(deployment.hosts["c"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "images"),
+    [
+        ({"airflow_version": "3.3.2", "airflow_postgresql_image": "p:17"}, ["apache/airflow:3.3.2", "p:17"]),
+        ({"airflow_image": "r.example.org/a:1", **EXTERNAL}, ["r.example.org/a:1"]),
+        ({"airflow_image_repository": "r.example.org/b", "airflow_image_tag": "2", **EXTERNAL}, ["r.example.org/b:2"]),
+    ],
+)
+def test_images_that_are_tried_are_those_to_come(variables: dict[str, Any], images: list[str]) -> None:
+    """A policy may take those of some registries only."""
+    assert [pod["spec"]["containers"][0]["image"] for pod in tried(variables)] == images
+
+
 def test_pods_that_are_tried_are_as_ours() -> None:
-    deployment, _wrong = engine.deployment(CONTRACT, GROUPS, given({}, GROUPS, {}))
-    for pod in pods(deployment.hosts["c"]):
+    for pod in tried({}):
         (container,) = pod["spec"]["containers"]
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]} and pod["spec"]["securityContext"]
         assert container["resources"]["limits"] == {"memory": "2Gi"}
@@ -157,7 +188,13 @@ def test_pods_that_are_tried_are_as_ours() -> None:
     [
         ({}, {}),
         ({"namespace": ""}, {}),
-        ({"storage_classes": {}}, {}),  # a user of one namespace does not see them
+        ({"storage_classes": None}, {}),  # a user of one namespace does not see them
+        ({"storage_classes": {}, "claims": {"airflow-logs": "10Gi"}}, {}),  # volumes were made before
+        ({"volumes": {"airflow-logs": {"class": "gp2", "modes": ["ReadWriteOnce"]}}}, {}),  # once the default
+        (
+            {"volumes": {"data-airflow-redis-0": {"class": "fast", "modes": ["ReadWriteOnce"]}}},
+            {"airflow_storage_class": "fast", "airflow_storage_access_mode": "ReadWriteMany"},
+        ),
         ({"nodes": 3}, {"airflow_storage_access_mode": "ReadWriteMany"}),
         ({"claims": {"airflow-logs": "1Gi"}}, {"airflow_volume_sizes": {"logs": "1024Mi"}}),
         # It is there, and stays within it.
@@ -219,3 +256,10 @@ def test_whose_an_object_is() -> None:
     kept = one("a-dags", "Helm", **{"helm.sh/resource-policy": "keep"})
     there = [one("a-logs", "Helm"), one("a-redis", "windward.airflow"), one("other", "Helm"), one("a-x", None), kept]
     assert helms("Claim", there, ["a-logs", "a-redis", "a-x", "a-dags"]) == ["Claim a-logs"]
+
+
+def test_a_quota_of_other_pods_says_nothing() -> None:
+    """Such as are to end by a deadline."""
+    some = {"metadata": {"name": "jobs"}, "spec": {"scopes": ["Terminating"]}, "status": {"hard": {"pods": "1"}}}
+    young = {"metadata": {"name": "all"}, "spec": {}}
+    assert room([some, young]) == {"all": {"hard": {}, "used": {}}}

@@ -185,7 +185,7 @@ def test_a_check_ends_where_a_cluster_is_yet_to_be_made(tmp: Path, steps: list[s
     )
     brought = {"name": "kind-one", "steps": steps}
     later = [
-        {"ansible.builtin.import_role": {"name": "windward.airflow.airflow"}},
+        {"ansible.builtin.import_role": {"name": "windward.airflow.contract"}},
         {"ansible.builtin.debug": {"msg": "went on"}},
     ]
     book = [

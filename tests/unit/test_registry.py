@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.windward.airflow.plugins.module_utils._ecr_image import fetch
+from ansible_collections.windward.airflow.plugins.module_utils._image import parse
 from ansible_collections.windward.airflow.plugins.module_utils._registry import INDEXES, ImageError, Registry
 from api_script import ScriptedApi, run_module
 
@@ -51,11 +54,28 @@ def test_a_token_that_is_none(api: ScriptedApi, registry: Registry, token: Any) 
         registry.manifest("1")
 
 
+@pytest.mark.parametrize(("host", "says"), [
+    ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "has no such repository, in eu-west-1: is that its region?"),
+    ("registry.example.org", "has no such repository"),
+])  # fmt: skip
+def test_a_repository_of_another_region(api: ScriptedApi, registry: Registry, host: str, says: str) -> None:
+    api.expect("GET", PLACE, 404, answer={"errors": [{"code": "NAME_UNKNOWN", "message": "does not exist"}]})
+    with pytest.raises(ImageError, match=f"{re.escape(says)}$") as caught:
+        fetch(registry, parse(f"{host}/team/airflow:1"), "linux/amd64")
+    assert caught.value.result == {"absent": True}
+
+
 @pytest.mark.parametrize("url", ["https://reader:pw-x@registry.example.org", "reader:pw-x@registry.example.org/a"])
 def test_a_log_in_in_the_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It would be in messages, and no registry would get it."""
     said = run_module("image_info", {"image": "registry.example.org/a:1", "registry_url": url}, capsys)["msg"]
     assert said == "registry_url holds a log-in: give registry_username and registry_password instead"
+
+
+@pytest.mark.parametrize("url", ["https://", "https://[x", "http:///v2", "https://:5000"])
+def test_a_url_without_a_host(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run_module("image_info", {"image": "registry.example.org/a:1", "registry_url": url}, capsys)["msg"]
+    assert said == f"registry_url {url} names no host"
 
 
 @pytest.mark.parametrize(("module", "options"), [

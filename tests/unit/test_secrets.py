@@ -81,7 +81,7 @@ def nested(keys: str, value: Any) -> Any:
 def test_no_mask_goes_deeper_than_airflow_restores() -> None:
     """Its SecretsMasker merges five levels, and stores what is below them as it comes."""
     assert carried(nested("abcd", {"token": "***"}), sensitive)
-    with pytest.raises(ValueError, match="token"):
+    with pytest.raises(ValueError, match=r"a\.b\.c\.d\.e\.token"):
         carried(nested("abcde", {"token": "***"}), sensitive)
     for keys, stays in (("abcd", True), ("abcde", False)):
         current, wanted = nested(keys, {"token": "***"}), nested(keys, {"token": "x"})
@@ -172,6 +172,7 @@ def test_two_spellings_of_a_variable(one: Any, other: Any, same: bool) -> None:
         (CONNECTION, {"connection_id": "a b", "conn_type": "x"}, "letters"),
         (CONNECTION, {"connection_id": "a" * 201, "conn_type": "x"}, "200"),
         (CONNECTION, {"connection_id": "a\n", "conn_type": "x"}, "letters"),
+        (CONNECTION, {"connection_id": "a" * 251, "state": "absent"}, "250"),
         (CONNECTION, {"connection_id": "a", "conn_type": ""}, "conn_type must not be empty"),
         (CONNECTION, {"connection_id": "a", "conn_type": "x", "port": 65536}, "port"),
         (CONNECTION, {"connection_id": "a", "conn_type": "x", "password": "***"}, "password is or holds ***"),
@@ -196,6 +197,7 @@ def test_wrong(kind: Any, element: dict[str, Any], message: str) -> None:
     [
         (CONNECTION, {"connection_id": "ünï.code-1", "conn_type": "x", "password": "a***b", "extra": {"x": None}}),
         (CONNECTION, {"connection_id": "a", "state": "absent", "password": "***"}),
+        (CONNECTION, {"connection_id": "a/b (of Airflow 2)", "state": "absent"}),
         (VARIABLE, {"key": "a/b c", "value": "{{ untouched }}"}),
         (VARIABLE, {"key": "x" * 250, "value": "x" * 65536}),
         (POOL, {"name": "default_pool", "slots": 3}),

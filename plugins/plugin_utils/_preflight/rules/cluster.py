@@ -21,8 +21,8 @@ ONLY_THERE = (
     "airflow_image", "airflow_image_pull_secrets", "airflow_postgresql_image", "airflow_redis_image",
     "airflow_image_load", "airflow_image_registry_url", "airflow_image_registry_username",
     "airflow_image_registry_password", "airflow_image_aws_profile", "airflow_image_aws_role_arn",
-    "airflow_image_repository", "airflow_image_tag", "airflow_image_base", "airflow_image_dags", "airflow_image_keep",
-    "airflow_image_build_network",
+    "airflow_image_repository", "airflow_image_tag", "airflow_image_base", "airflow_image_platform",
+    "airflow_image_dags", "airflow_image_keep", "airflow_image_build_network",
     "airflow_replicas", "airflow_worker_sets", "airflow_container_resources",
     "airflow_node_port", "airflow_storage_class", "airflow_storage_access_mode", "airflow_volume_sizes",
 )  # fmt: skip

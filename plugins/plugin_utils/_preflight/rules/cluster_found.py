@@ -22,6 +22,7 @@ ROLES = ("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s
 CLAIMS = {
     "logs": "{}-logs", "dags": "{}-dags", "postgresql": "data-{}-postgresql-0", "redis": "data-{}-redis-0",
 }  # fmt: skip
+SHARED = ("logs", "dags")  # by several pods
 # With the least of them a task runs: what is deployed, one pod of a task or the Job that migrates.
 PODS_BESIDE = 1
 
@@ -64,9 +65,14 @@ def _granting(wanted: dict[str, list[str]], rules: list[tuple[list[str], list[st
 def pods(host: Host) -> list[dict[str, Any]]:
     """Pods such as those that will run: Airflow's, and those of our PostgreSQL and Redis."""
     found = []
-    for name, user in (("scheduler", POD["runAsUser"]), ("postgresql", SERVICE_USER)):
+    built = host["airflow_image_repository"] or "apache/airflow"
+    image = host["airflow_image"] or f"{built}:{host['airflow_image_tag'] or host['airflow_version']}"
+    ours = [("scheduler", POD["runAsUser"], image)]
+    if not host["airflow_database_host"]:
+        ours.append(("postgresql", SERVICE_USER, host["airflow_postgresql_image"]))
+    for name, user, image in ours:
         about = {"resources": resources(host, name), "securityContext": CONTAINER}
-        container = {"name": name, "image": "x", **about}
+        container = {"name": name, "image": image, **about}
         spec = {"securityContext": {**POD, "runAsUser": user}, "containers": [container]}
         found.append({"metadata": {"name": f"{host['airflow_name']}-preflight"}, "spec": spec})
     return found
@@ -117,6 +123,9 @@ def task_pods_place(host: Host) -> Iterator[Finding]:
 def storage_class(host: Host) -> Iterator[Finding]:
     """The volumes have a class."""
     known, wanted = host.found["storage_classes"], host["airflow_storage_class"]
+    if known == {} and is_new(host):
+        problem = "the cluster has no class: install a provisioner of volumes, or make a class for those that are there"
+        yield host.refuse("airflow_storage_class", problem, None)
     if wanted and known and wanted not in known:
         yield host.refuse("airflow_storage_class", f"there is no such class; known are {', '.join(sorted(known))}")
     if not wanted and known and not any(known.values()):
@@ -148,6 +157,21 @@ def volume_changed(host: Host) -> Iterator[Finding]:
         if there and amount(there) != amount(size):
             problem = f"the volume {claim} has {there}, and is not changed: keep that, or grow it by hand first"
             yield host.refuse(f"airflow_volume_sizes.{volume}", problem, size)
+
+
+@when_cluster_found
+def volume_kind(host: Host) -> Iterator[Finding]:
+    """A volume keeps its class and its access mode."""
+    wanted, mode = host["airflow_storage_class"], host["airflow_storage_access_mode"]
+    for volume, name in CLAIMS.items():
+        claim = name.format(host["airflow_name"])
+        there = host.found["volumes"].get(claim)
+        if there and wanted and there["class"] != wanted:
+            problem = f"the volume {claim} is of class {there['class'] or 'none'}, and is not changed: keep that"
+            yield host.refuse("airflow_storage_class", problem)
+        if there and volume in SHARED and mode not in there["modes"]:
+            problem = f"the volume {claim} has {', '.join(there['modes'])}, and is not changed: keep that"
+            yield host.refuse("airflow_storage_access_mode", problem)
 
 
 @when_cluster_found

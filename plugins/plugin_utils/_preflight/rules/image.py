@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ....module_utils._image import parse, region
+from ....module_utils._image import normal, parse, region
 from ....module_utils._registry import ImageError
 from ..deployment import Finding, Host
 from ..registry import each_host
@@ -19,7 +19,7 @@ IMAGE = r"[a-z0-9][\w.:/-]*\w(@sha256:[0-9a-f]{64})?"
 # What an image has in it, and nobody adds to a running pod.
 IN_THE_IMAGE = ("airflow_requirements", "airflow_system_packages", "airflow_plugins", "airflow_pythonpath")
 # What only a build reads.
-OF_A_BUILD = ("airflow_image_base", "airflow_image_tag", "airflow_image_build_network")
+OF_A_BUILD = ("airflow_image_base", "airflow_image_platform", "airflow_image_tag", "airflow_image_build_network")
 
 
 @each_host
@@ -92,6 +92,11 @@ def image_build(host: Host) -> Iterator[Finding]:
             parse(host["airflow_image_base"])
         except ImageError as error:
             yield host.refuse("airflow_image_base", f"can't be built on: {error}", None)
+    if host["airflow_image_platform"]:
+        try:
+            normal(host["airflow_image_platform"])
+        except ImageError:
+            yield host.refuse("airflow_image_platform", "is no platform, such as linux/amd64")
     if not re.fullmatch(r"(\w[\w.-]{0,127})?", host["airflow_image_tag"], re.ASCII):
         yield host.refuse("airflow_image_tag", "is no tag, such as 20261122080000")
     if not re.fullmatch(r"(\w[\w.:-]*)?", host["airflow_image_build_network"], re.ASCII):
