@@ -66,7 +66,7 @@ test: venv ## All checks, and one, two and six hosts on virtual machines, and a 
 test-long: venv ## Every fault on six virtual machines (an hour), a site's own services on three, then all random sequences and bad values that the modules are tried with, against the Airflow that AIRFLOW_API_URL, _USERNAME and _PASSWORD name
 	$(BIN)/python tests/parts.py own_services vms_long
 	LIVE_SEQUENCES=$${LIVE_SEQUENCES:-200} LIVE_TRIALS=$${LIVE_TRIALS:-100000} \
-	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_fuzz.py tests/live/test_property.py tests/live/test_property_accounts.py
+	  $(BIN)/pytest -q -p no:cacheprovider tests/live/test_property.py tests/live/test_property_accounts.py tests/live/test_fuzz.py
 
 .PHONY: test-kind
 test-kind: venv ## Real Kind clusters and Airflow on four of them, with what tests/kind-bed makes where no image can be pulled

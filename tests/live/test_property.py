@@ -221,6 +221,7 @@ class Sequence:
         """The same once more changes nothing, unless secrets are always to be written."""
         with writes() as sent:
             result = self.run(module, api_token=self.client._token, **options)
+        assert not result.get("failed"), result
         if step.policy != "always":
             assert not result["changed"] and result["diff"] == [] and sent == [], (result, sent)
             return
