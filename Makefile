@@ -44,7 +44,7 @@ lock: $(VENV)/.uv ## Renew the pins of the project's own tools and of uv
 	pins requirements.in requirements.txt; pins requirements-dev.in requirements-dev.txt
 
 RELEASE := 3.3.2
-CUT := $(shell sed -n '/^  $(RELEASE):/,/released/s/.*released: "\([^"]*\)".*/\1/p' roles/contract/vars/main/releases.yml)
+CUT := $(shell sed -n '/^  $(RELEASE):/,/released/s/.*released: "\([^"]*\)".*/\1/p' roles/airflow/vars/main/releases.yml)
 .PHONY: lock-airflow
 lock-airflow: $(VENV)/.uv ## Make the hash lock of an Airflow release (RELEASE=3.3.2), cut at its release date, and list its options
 	cd roles/systemd/files/locks/$(RELEASE) && $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \

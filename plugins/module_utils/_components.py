@@ -6,7 +6,7 @@
 """From the contract to what each component of a host reads: airflow.cfg, environment, unit and their digest.
 
 Everything here is a pure function of its arguments. ``deployment`` is the dictionary that role ``systemd`` builds
-from the contract (``roles/systemd/vars/main.yml``), ``components`` the data in ``roles/contract/vars/main``.
+from the contract (``roles/systemd/vars/main.yml``), ``components`` the data in ``roles/airflow/vars/main``.
 """
 
 from __future__ import annotations

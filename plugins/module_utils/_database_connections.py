@@ -5,7 +5,7 @@
 
 """How many connections to its databases a deployment needs.
 
-Everything here is a pure function of its arguments; ``components`` are the data in ``roles/contract/vars/main``.
+Everything here is a pure function of its arguments; ``components`` are the data in ``roles/airflow/vars/main``.
 """
 
 from __future__ import annotations

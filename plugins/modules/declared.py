@@ -13,7 +13,7 @@ description:
   - Checks the variables and the inventory groups of a deployment by rules, and lists everything that is wrong at once,
     each with the variable, its value unless it is secret, and what to do. Fails if there is anything to refuse.
   - Reads the hosts of the groups C(airflow) and C(airflow_removed), also those that the play or C(--limit) leaves out.
-  - The rules are listed in the README of role C(windward.airflow.airflow), whose entry point C(declared) uses this.
+  - The rules are listed in the README of role C(windward.airflow.preflight), whose entry point C(declared) uses this.
 attributes:
   action:
     support: full
@@ -36,7 +36,7 @@ EXAMPLES = r"""
   tasks:
     - name: Check what was declared
       ansible.builtin.include_role:
-        name: windward.airflow.airflow
+        name: windward.airflow.preflight
         tasks_from: declared
 """
 

@@ -47,7 +47,7 @@ def executions() -> int:
 
 def cut() -> str:
     """The date at which the index is cut, for both."""
-    text = (ROOT / "roles/contract/vars/main/releases.yml").read_text()
+    text = (ROOT / "roles/airflow/vars/main/releases.yml").read_text()
     found = re.search(rf'{re.escape(RELEASE)}:\s+released: "([^"]+)"', text)
     assert found, text
     return found[1]

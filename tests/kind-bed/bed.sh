@@ -10,8 +10,8 @@ bed=${XDG_CACHE_HOME:-$HOME/.cache}/windward.airflow/kind-bed
 # Versions that stand nowhere else. Kubernetes' is that of kubebox/go.mod, Airflow's that of the contract.
 kind=0.33.0 helm=3.19.5
 kube=$(sed -n 's#^\tk8s.io/kubernetes v##p' "$here/kubebox/go.mod")
-airflow=$(sed -n 's/^airflow_version: //p' "$roles/contract/defaults/main/deployment.yml")
-released=$(sed -n "/^  $airflow:/,/released/s/.*released: \"\([^\"]*\)\".*/\1/p" "$roles/contract/vars/main/releases.yml")
+airflow=$(sed -n 's/^airflow_version: //p' "$roles/airflow/defaults/main/deployment.yml")
+released=$(sed -n "/^  $airflow:/,/released/s/.*released: \"\([^\"]*\)\".*/\1/p" "$roles/airflow/vars/main/releases.yml")
 node_image=kindest/node:v$kube
 
 export GOMODCACHE=$bed/gomod GOCACHE=$bed/gocache CGO_ENABLED=0 TMPDIR=$bed/tmp

@@ -88,7 +88,7 @@ def play(
     lock = index.add("base-lib", "1.0")
     index.add("base-lib", "2.0")
     index.add("acme", "1.5", "base-lib>=1")
-    defaults = yaml.safe_load((ROOT / "roles/contract/defaults/main/deployment.yml").read_text())
+    defaults = yaml.safe_load((ROOT / "roles/airflow/defaults/main/deployment.yml").read_text())
     uv = (ROOT / "roles/systemd/files/locks/uv/requirements.txt").read_text()
     for name, text in {defaults["airflow_version"]: lock, "uv": uv}.items():
         (locks / name).mkdir(parents=True)

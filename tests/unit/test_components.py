@@ -20,7 +20,7 @@ from ansible_collections.windward.airflow.plugins.module_utils import _component
 from ansible_collections.windward.airflow.plugins.modules import worker_drain
 
 ROOT = Path(__file__).parents[2]
-COMPONENTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/contract/vars/main/components.yml").read_text())[
+COMPONENTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/airflow/vars/main/components.yml").read_text())[
     "__airflow_components"
 ]
 TEMPLATE = (ROOT / "roles/systemd/templates/component.service.j2").read_text()

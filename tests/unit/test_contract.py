@@ -40,7 +40,7 @@ def variables(folder: Path) -> dict[str, Any]:
 
 def test_defaults_of_the_argument_spec_are_the_role_defaults() -> None:
     documented = {name: option["default"] for name, option in CONTRACT.options.items() if "default" in option}
-    assert documented == variables(ROOT / "roles" / "contract" / "defaults")
+    assert documented == variables(ROOT / "roles" / "airflow" / "defaults")
     assert CONTRACT.options.keys() - documented.keys() == NO_DEFAULT
 
 
@@ -60,11 +60,10 @@ def test_names_that_sound_secret_are_marked(name: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_only_the_contract_has_public_variables(role: Path) -> None:
-    if role.name != "contract":
-        assert not (role / "defaults").exists(), "public variables are those of role contract"
-    # `__airflow_*` of role contract are read by the others; everything else is a role's own.
-    own = "__airflow_" if role.name == "contract" else f"__{role.name}_"
-    assert [name for name in variables(role / "vars") if not name.startswith(own)] == []
+    if role.name != "airflow":
+        assert not (role / "defaults").exists(), "public variables are those of role airflow"
+    # `__airflow_*` of role airflow are read by the others; everything else is a role's own.
+    assert [name for name in variables(role / "vars") if not name.startswith(f"__{role.name}_")] == []
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -74,22 +73,22 @@ def test_every_role_has_a_readme_that_is_up_to_date(role: Path) -> None:
     )
 
 
-def test_what_all_depend_on_has_no_specification() -> None:
-    """Ansible would read and check it for each role in each play."""
+def test_what_all_depend_on_has_no_specification_of_variables() -> None:
+    """Ansible would read it, and check them, for each role in each play."""
     for role in ROLES:
         needs = yaml.safe_load((role / "meta" / "main.yml").read_text(encoding="utf-8"))["dependencies"]
-        assert all(one["role"] == "windward.airflow.contract" for one in needs)
-    assert not (ROOT / "roles" / "contract" / "meta" / "argument_specs.yml").exists()
+        assert all(one["role"] == "windward.airflow.airflow" for one in needs)
+    assert "main" not in role_readmes.specification(ROOT / "roles" / "airflow")
 
 
-@pytest.mark.parametrize("role", [one for one in ROLES if one.name != "contract"], ids=lambda role: role.name)
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_entry_point_has_its_tasks(role: Path) -> None:
     described = role_readmes.specification(role)
     assert [name for name in described if not (role / "tasks" / f"{name}.yml").is_file()] == []
     assert [
         name for name, entry in described.items() if not entry["short_description"] or not entry["description"]
     ] == []
-    assert [name for name, entry in described.items() if role.name != "airflow" and entry.get("options")] == []
+    assert [name for name, entry in described.items() if role.name != "preflight" and entry.get("options")] == []
 
 
 def test_defaults_alone_are_accepted() -> None:

@@ -14,7 +14,7 @@ from ansible_collections.windward.airflow.plugins.filter.database_connections im
 from ansible_collections.windward.airflow.plugins.module_utils._database_connections import Host, needs, plan
 
 ROOT = Path(__file__).parents[2]
-COMPONENTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/contract/vars/main/components.yml").read_text())[
+COMPONENTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/airflow/vars/main/components.yml").read_text())[
     "__airflow_components"
 ]
 CONTROL = ("api-server", "scheduler", "dag-processor", "triggerer")

@@ -310,7 +310,7 @@ def options(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_contract_declares_what_the_module_takes() -> None:
-    text = (ROOT / "roles" / "airflow" / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    text = (ROOT / "roles" / "preflight" / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
     contract = yaml.safe_load(text)["argument_specs"]["main"]["options"]["airflow_kind_cluster"]["options"]
     assert options(contract) == options(DECLARATION)
 

@@ -45,7 +45,7 @@ def play(
 ) -> tuple[int, str]:
     """Run the role's entry point `declared`; give the exit code and everything that was said."""
     (tmp / "inventory.json").write_text(json.dumps(inventory))
-    task = {"ansible.builtin.import_role": {"name": "windward.airflow.airflow", "tasks_from": "declared"}}
+    task = {"ansible.builtin.import_role": {"name": "windward.airflow.preflight", "tasks_from": "declared"}}
     book = [{"hosts": "airflow", "gather_facts": False, "vars": play_vars or {}, "tasks": [task]}]
     (tmp / "play.json").write_text(json.dumps(book))
     code, out, error = ansible(tmp, "ansible-playbook", "-i", "inventory.json", "play.json", *arguments)
@@ -142,7 +142,7 @@ def test_the_secret_test_can_fail(tmp: Path) -> None:
 
 @pytest.mark.parametrize("example", ["dev", "kind", "kind-celery", "cluster"])
 def test_examples_are_accepted_and_have_the_same_resources(tmp: Path, example: str) -> None:
-    task = {"ansible.builtin.import_role": {"name": "windward.airflow.airflow", "tasks_from": "declared"}}
+    task = {"ansible.builtin.import_role": {"name": "windward.airflow.preflight", "tasks_from": "declared"}}
     show = {"ansible.builtin.debug": {"msg": "{{ airflow_connections | map(attribute='connection_id') | join(' ') }}"}}
     (tmp / "play.json").write_text(json.dumps([{"hosts": "airflow", "gather_facts": False, "tasks": [task, show]}]))
     place = str(ROOT / "inventories" / example)
@@ -185,7 +185,7 @@ def test_a_check_ends_where_a_cluster_is_yet_to_be_made(tmp: Path, steps: list[s
     )
     brought = {"name": "kind-one", "steps": steps}
     later = [
-        {"ansible.builtin.import_role": {"name": "windward.airflow.contract"}},
+        {"ansible.builtin.import_role": {"name": "windward.airflow.airflow"}},
         {"ansible.builtin.debug": {"msg": "went on"}},
     ]
     book = [

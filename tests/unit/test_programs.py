@@ -174,7 +174,7 @@ def test_nothing_is_kept_of_a_download_that_is_not_right(
 
 
 def test_the_contract_has_whole_programs() -> None:
-    text = (ROOT / "roles" / "contract" / "vars" / "main" / "programs.yml").read_text(encoding="utf-8")
+    text = (ROOT / "roles" / "airflow" / "vars" / "main" / "programs.yml").read_text(encoding="utf-8")
     programs = yaml.safe_load(text)["__airflow_programs"]
     assert [one["name"] for one in programs] == ["kind", "kubectl", "helm"]
     for one in programs:

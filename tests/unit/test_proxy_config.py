@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_preflight_play import ROOT, ansible
 
-VARIABLES = [*sorted((ROOT / "roles/contract/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
+VARIABLES = [*sorted((ROOT / "roles/airflow/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
              ROOT / "roles/proxy/vars/main.yml"]  # fmt: skip
 SAID = {
     "config": "{{ lookup('ansible.builtin.template', template) }}",

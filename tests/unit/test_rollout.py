@@ -35,7 +35,7 @@ def rolled_out(tmp: Path, bad: str = "", *arguments: str) -> list[str]:
     children = {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in GROUPS.items()}
     variables = {**local, "airflow_worker_batch": 2, "bad": bad}
     (tmp / "inventory.json").write_text(json.dumps({"airflow": {"children": children, "vars": variables}}))
-    files = [*sorted((ROOT / "roles/contract/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml"]
+    files = [*sorted((ROOT / "roles/airflow/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml"]
     first = {"hosts": "airflow:!airflow_flower", "gather_facts": False, "vars_files": [str(path) for path in files],
              "tasks": [block]}
     later = {"hosts": "airflow", "gather_facts": False, "tasks": [{"name": "Later", "ansible.builtin.command": "true"}]}

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from test_preflight_play import ROOT, ansible
 
-VARIABLES = [*sorted((ROOT / "roles/contract/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
+VARIABLES = [*sorted((ROOT / "roles/airflow/vars/main").glob("*.yml")), ROOT / "roles/systemd/vars/main.yml",
              ROOT / "roles/verify/vars/main.yml"]  # fmt: skip
 LOOKED = {"components": {"scheduler": {"digest": "1"}}, "release": "r", "dags_release": "d"}
 
@@ -109,7 +109,7 @@ def test_what_a_cluster_must_run(tmp_path: Path, declared: dict[str, Any], wante
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     groups = {"airflow": {"children": {"airflow_cluster": {"hosts": {"c": local}}}}}
     (tmp_path / "inventory.json").write_text(json.dumps(groups))
-    files = [*sorted((ROOT / "roles/contract").glob("*/main/*.yml")), ROOT / "roles/verify/vars/main.yml",
+    files = [*sorted((ROOT / "roles/airflow").glob("*/main/*.yml")), ROOT / "roles/verify/vars/main.yml",
              ROOT / "roles/kubernetes/vars/main.yml"]  # fmt: skip
     content = "{{ __verify_pods_wanted | to_json }}"
     tell = {"ansible.builtin.copy": {"dest": str(tmp_path / "told"), "content": content}}

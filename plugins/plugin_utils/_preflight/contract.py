@@ -57,10 +57,10 @@ class Contract:
 
     @classmethod
     def load(cls) -> Contract:
-        role = ROLES / "contract"
+        role = ROLES / "airflow"
         constants = {k: v for path in sorted(role.glob("vars/main/*.yml")) for k, v in _load(path).items()}
         return cls(
-            options=_load(ROLES / "airflow" / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"],
+            options=_load(ROLES / "preflight" / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"],
             defaults={k: v for path in sorted(role.glob("defaults/main/*.yml")) for k, v in _load(path).items()},
             releases=constants["__airflow_releases"],
             components=constants["__airflow_components"],
