@@ -3,4 +3,8 @@
 
 from __future__ import annotations
 
-from ..plugin_utils._here import HereAction as ActionModule  # noqa: F401
+from ..plugin_utils._here import HereAction
+
+
+class ActionModule(HereAction):
+    pass

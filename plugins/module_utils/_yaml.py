@@ -26,7 +26,8 @@ def quoted(text: str) -> str:
 def scalar(value: Any) -> str:
     if isinstance(value, str):
         return quoted(value)
-    text = {"NaN": ".nan", "Infinity": ".inf", "-Infinity": "-.inf"}.get(text := json.dumps(value), text)
+    text = json.dumps(value)
+    text = {"NaN": ".nan", "Infinity": ".inf", "-Infinity": "-.inf"}.get(text, text)
     return re.sub(r"^(-?\d+)e", r"\1.0e", text)  # without the point YAML reads a text
 
 

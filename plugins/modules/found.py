@@ -12,8 +12,8 @@ author: Windward contributors (@windward)
 description:
   - Reads in one run what decides whether a host can carry its part of the deployment. Changes nothing.
   - Its half on the controller fills in the options from the variables of the host, and fails if a rule refuses what was
-    found. The rules are listed in the README of role C(windward.airflow.preflight); role C(windward.airflow.airflow) uses
-    this, by its entry point C(found).
+    found. The rules are listed in the README of role C(windward.airflow.preflight). The entry point C(found) of role
+    C(windward.airflow.airflow) uses this.
 options:
   directories:
     description: Directories whose file systems are looked at; they need not exist.

@@ -27,9 +27,9 @@ from ansible.module_utils import basic
 from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action import ActionBase
 
-# Compiled once in a play's process, and not by each of those that it forks.
-from ..module_utils import _kubernetes, _module, _pods  # noqa: F401
+from ..module_utils import _kubernetes, _module, _pods
 
+READ_ONCE = (_kubernetes, _module, _pods)  # in a play's process, and not by each of those that it forks
 COLLECTION = "windward.airflow."
 MODULES = "ansible_collections.windward.airflow.plugins.modules."
 PROFILE = "legacy"  # of the JSON that Ansible and modules exchange, as Ansible itself names it for ours
