@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from ..plugin_utils._here import HereAction
+from ..plugin_utils._here import ModuleAction
 
 
-class ActionModule(HereAction):
+class ActionModule(ModuleAction):
     pass

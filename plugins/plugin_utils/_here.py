@@ -53,10 +53,6 @@ class HereAction(ActionBase):
     _supports_check_mode = True
     _supports_async = True
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        super().run(tmp, task_vars)
-        return self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val))
-
     def _execute_module(
         self, module_name: str | None = None, module_args: Result | None = None, *args: Any,
         task_vars: Result | None = None, wrap_async: bool = False, **more: Any,
@@ -98,3 +94,11 @@ class HereAction(ActionBase):
         # ansible-core 2.21 has a class for it.
         read: Result = result if isinstance(result, dict) else result.as_result_dict(for_round_trip=True)
         return read
+
+
+class ModuleAction(HereAction):
+    """The action of a module that has no half of its own on the controller."""
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        super().run(tmp, task_vars)
+        return self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val))

@@ -77,7 +77,7 @@ class ScriptedApi:
     def __exit__(self, kind: object, *_more: object) -> None:
         self.stop()
         if kind is None:
-            assert not self.faults
+            assert not self.faults, self.faults
             assert not self.script, f"never asked: {self.script}"
 
 

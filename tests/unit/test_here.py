@@ -13,6 +13,7 @@ import pytest
 import yaml
 from api_script import ScriptedApi
 from cluster_api import ClusterApi, pod
+from test_modules_runs import DAG, NO_RUN, RUNS, dag
 from test_preflight_play import ansible
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,7 @@ def test_it_makes_no_difference(tmp_path: Path) -> None:
         there = cluster.kubeconfig(tmp_path)
         look = {"namespace": "airflow"}
         changed = {"username": "eve", "last_name": "W", "api_url": api.url, "api_token": "secret-token"}
+        run = {"dag_id": "sales", "run_id": "r1", "wait": False, "api_url": api.url, "api_token": "secret-token"}
         environment = {"K8S_AUTH_KUBECONFIG": "{{ item }}"}
         tasks = [
             {"windward.airflow.pods_info": {**look, "kubeconfig": there}},
@@ -56,20 +58,23 @@ def test_it_makes_no_difference(tmp_path: Path) -> None:
             {"windward.airflow.pods_info": look, "loop": ["/nowhere", there], "environment": environment},
             {"windward.airflow.pods_info": {**look, "kubeconfig": "{{ '/no' ~ 'where' }}"}},
             {"windward.airflow.user": changed, "check_mode": True, "diff": True},
+            {"windward.airflow.dag_run": run, "check_mode": True},  # whose action has more to do, and does it once
         ]
         outs = []
-        for way, started in ((HERE, 0), (STARTED, 9)):
+        for way, started in ((HERE, 0), (STARTED, 10)):
             api.expect("GET", "/auth/fab/v1/users/eve", 200, user)
+            api.expect("GET", DAG, 200, dag()).expect("GET", f"{RUNS}/r1", 404, NO_RUN)
             results, found, out = told(tmp_path, way, tasks)
             assert found == started, out
             outs.append((results, out))
     here, usual = (results for results, _out in outs)
     assert here == usual
-    shown, hidden, relative, strange, none, loop, nowhere, eve = here
+    shown, hidden, relative, strange, none, loop, nowhere, eve, triggered = here
     assert [one["metadata"]["name"] for one in shown["resources"]] == ["a", "é"]
     assert hidden["resources"] == relative["resources"] == shown["resources"]
     assert "strange" in strange["msg"] and "namespace" in none["msg"] and "/nowhere" in nowhere["msg"]
     assert [bool(one.get("failed")) for one in loop["results"]] == [True, False]
+    assert triggered["changed"] and triggered["run"]["state"] == "queued"
     assert eve["changed"] and eve["warnings"] == ["User eve is not active, and the API can't change that"]
     assert "secret-token" not in json.dumps(here) + outs[0][1]
 
@@ -99,5 +104,5 @@ def test_the_modules_of_airflows_api_and_of_clusters_are_meant_for_it() -> None:
     modules = {path.stem: path.read_text() for path in (ROOT / "plugins/modules").glob("*.py")}
     clusters = {name for name, text in modules.items() if "_kubernetes import" in text}
     actions = {path.stem: path.read_text() for path in (ROOT / "plugins/action").glob("*.py")}
-    here = {name for name, text in actions.items() if re.search("HereAction|RegistryAction", text)}
+    here = {name for name, text in actions.items() if re.search("(Here|Module|Registry)Action", text)}
     assert clusters | set(group) <= here | {"service_forward"}
