@@ -170,7 +170,7 @@ class Sequence:
                     path: leaf for path, leaf in parts(verdict.fields) if "uri" in declared or path[0] in declared
                 }
                 if element.get("extra_mode") == "merge":
-                    own = dict(parts({"extra": element["extra"]}))
+                    own = dict(parts({"extra": element.get("extra", {})}))
                     leaves = {p: leaf for p, leaf in leaves.items() if p[0] != "extra" or p in own}
                 kept = set()
                 if thing and step.policy == "on_create":
