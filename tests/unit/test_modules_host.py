@@ -220,3 +220,16 @@ def test_a_host_tells_what_its_components_cannot_reach(tmp_path: Path, monkeypat
     told = run("component_info", components=["scheduler", "triggerer"], config_dir=str(tmp_path))["components"]
     assert list(told["scheduler"]["unreached"]) == ["the broker at 127.0.0.1:9"]
     assert told["triggerer"]["unreached"] == {}
+
+
+def test_the_gate_of_dags_tells_where_a_link_leads(tmp_path: Path) -> None:
+    """It is the only look at which release a volume serves."""
+
+    def served(**more: str) -> str:
+        place = {"path": str(tmp_path / "releases/a"), "memory": str(tmp_path), "config_dir": str(tmp_path)}
+        return str(run("dag_gate", check=True, **place, **more)["served"])
+
+    link = tmp_path / "current"
+    assert served() == served(link=str(link)) == ""
+    link.symlink_to("releases/b")
+    assert served(link=str(link)) == "releases/b"
