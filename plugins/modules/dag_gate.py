@@ -76,6 +76,11 @@ parsed:
   type: bool
   returned: success
   sample: true
+present:
+  description: Whether the directory is on the host.
+  type: bool
+  returned: success
+  sample: true
 served:
   description: Where O(link) leads, empty where it does not.
   type: str
@@ -237,7 +242,8 @@ def main() -> None:
     )
     path, release = module.params["path"], module.params["release"] and os.path.realpath(module.params["release"])
     config_dir, queues, link = module.params["config_dir"], module.params["queues"], module.params["link"]
-    told = {"changed": False, "served": os.readlink(link) if link and os.path.islink(link) else ""}
+    served = os.readlink(link) if link and os.path.islink(link) else ""
+    told = {"changed": False, "present": os.path.isdir(path), "served": served}
     try:
         variables = _release.environment(module.params, "dag-processor")
         mark = context(release or module.params["build"], config_dir, variables, queues)
@@ -250,7 +256,7 @@ def main() -> None:
     if os.path.exists(accepted):
         with open(accepted, encoding="utf-8") as stream:
             module.exit_json(**told, parsed=False, dag_ids=json.load(stream))
-    if not os.path.isdir(path):
+    if not told["present"]:
         if module.check_mode:
             module.exit_json(**told, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
         module.fail_json(msg=f"There is no DAG release {path}.")

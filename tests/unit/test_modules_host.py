@@ -222,14 +222,16 @@ def test_a_host_tells_what_its_components_cannot_reach(tmp_path: Path, monkeypat
     assert told["triggerer"]["unreached"] == {}
 
 
-def test_the_gate_of_dags_tells_where_a_link_leads(tmp_path: Path) -> None:
-    """It is the only look at which release a volume serves."""
+def test_the_gate_of_dags_tells_what_is_there_and_what_is_served(tmp_path: Path) -> None:
+    """It is the only look at a volume."""
 
-    def served(**more: str) -> str:
+    def told(**more: str) -> tuple[bool, str]:
         place = {"path": str(tmp_path / "releases/a"), "memory": str(tmp_path), "config_dir": str(tmp_path)}
-        return str(run("dag_gate", check=True, **place, **more)["served"])
+        result = run("dag_gate", check=True, **place, **more)
+        return result["present"], result["served"]
 
     link = tmp_path / "current"
-    assert served() == served(link=str(link)) == ""
+    assert told() == told(link=str(link)) == (False, "")
     link.symlink_to("releases/b")
-    assert served(link=str(link)) == "releases/b"
+    (tmp_path / "releases/a").mkdir(parents=True)
+    assert told(link=str(link)) == (True, "releases/b")
