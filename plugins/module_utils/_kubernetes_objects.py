@@ -11,7 +11,6 @@ here holds a secret.
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
@@ -282,9 +281,10 @@ def migration(release: Release, secrets: dict[str, str]) -> Object:
 
 def comparison(migration: Object) -> Object:
     """The same Job, but it only tells whether there is something to migrate: what runs is stopped before that."""
-    job = copy.deepcopy(migration)
     name, _migrate, mark = migration["metadata"]["name"].rpartition("-migrate-")
-    job["metadata"]["name"] = f"{name}-compare-{mark}"
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    container["env"].append({"name": "COMPARE", "value": "1"})
-    return job
+    template = migration["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    asked = {**container, "env": [*container["env"], {"name": "COMPARE", "value": "1"}]}
+    template = {**template, "spec": {**template["spec"], "containers": [asked]}}
+    metadata = {**migration["metadata"], "name": f"{name}-compare-{mark}"}
+    return {**migration, "metadata": metadata, "spec": {**migration["spec"], "template": template}}
