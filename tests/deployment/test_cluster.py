@@ -121,6 +121,13 @@ def objects(site: Site) -> str:
         "kubectl", "get", "roles,rolebindings", "-n", "jobs", "-oname")
 
 
+def tables(site: Site) -> int:
+    """How many of two of Airflow's tables the site's database has."""
+    query = "SELECT count(*) FROM pg_tables WHERE tablename IN ('dag_run', 'connection')"
+    query = f'PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -U airflow -tAc "{query}"'
+    return int(site.run("kubectl", "-n", "database", "exec", "postgresql", "--", "sh", "-c", query))
+
+
 def refused(site: Site, **variables: Any) -> str:
     """What a run that is refused says; it changes nothing."""
     before = objects(site)
@@ -268,6 +275,9 @@ def test_a_lost_namespace_comes_again_with_its_key_and_not_with_another(site: Si
     run = site.play("site.yml", **variables)
     assert run.code and "encrypted with another Fernet key" in "\n".join(run.failures), run.failures or run.out[-3000:]
     assert "deployment" not in objects(site)
+    run = site.play("playbooks/cleanup.yml", airflow_confirm="airflow", **variables)
+    assert run.code == 0 and "No api-server is ready" in run.out and "they stay" in run.out, run.failures
+    assert tables(site) == 2
     site.space()
     deploy(site, **variables)
     assert deploy(site, **variables).changed == []
@@ -278,7 +288,4 @@ def test_cleanup_leaves_what_is_the_sites(site: Site, variables: dict[str, Any])
     assert run.code == 0, run.failures
     own = [f"{kind}.rbac.authorization.k8s.io/deployer" for kind in ("role", "rolebinding")]  # of namespace jobs
     assert sorted(objects(site).split()) == sorted(["configmap/kube-root-ca.crt", "secret/site", *own])
-    query = "SELECT count(*) FROM pg_tables WHERE tablename IN ('dag_run', 'connection')"
-    query = f'PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -U airflow -tAc "{query}"'
-    left = site.run("kubectl", "-n", "database", "exec", "postgresql", "--", "sh", "-c", query)
-    assert int(left) == 0
+    assert tables(site) == 0

@@ -307,6 +307,20 @@ def test_a_killed_change_is_completed_and_touches_what_it_is_about(cluster: Clus
     assert deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed).changed == []
 
 
+def test_a_component_that_does_not_come_is_named_and_the_next_run_mends_it(cluster: Cluster) -> None:
+    """Helm itself says no more than that its time is over."""
+    before = cluster.pods()
+    huge = {"triggerer": {"requests": {"cpu": "500"}, "limits": {"cpu": "500"}}}
+    tags = ("--tags", "data,airflow")
+    run = cluster.play("site.yml", *tags, airflow_container_resources=huge, airflow_health_timeout=30)
+    said = "\n".join(run.failures)
+    assert run.code and f"{cluster.name}-triggerer" in said and "Insufficient cpu" in said, said
+    assert set(before) <= set(cluster.pods())
+    deploy(cluster, *tags)
+    assert {component for uid, component in before.items() if uid not in cluster.pods()} <= {"triggerer"}
+    assert deploy(cluster, *tags).changed == []
+
+
 def test_an_image_that_cannot_be_pulled_ends_the_play_before_anything_is_replaced(cluster: Cluster) -> None:
     before = cluster.pods()
     (image,) = {
@@ -366,10 +380,17 @@ def test_what_runs_is_drained_and_stopped_before_its_schema_changes(cluster: Clu
         deadline = time.monotonic() + 200
         while api.get(f"{path}/taskInstances/sleep")["state"] != "running" and time.monotonic() < deadline:
             time.sleep(1)
+    # What an Airflow 2 of somebody else has where ours has an api-server.
+    selector = {"matchLabels": {"release": cluster.name, "tier": "airflow", "component": "webserver"}}
+    webserver = foreign(cluster, "Deployment", "apps/v1", "webserver", IDLE, selector=selector)
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(webserver))
     query(cluster, f"{UNDO}; UPDATE alembic_version SET version_num = '{BEFORE_LAST}'")
     run = deploy(cluster, "--tags", "data,airflow", airflow_admin_email="other@example.org")
     assert "Stop what works with the old schema" in run.out
     assert query(cluster, "SELECT version_num FROM alembic_version") == LAST
+    scale = ("get", "deployment", "foreign-webserver", "-o", "jsonpath={.spec.replicas}")
+    assert cluster.kubectl(*scale) == "0"
+    cluster.kubectl("delete", "deployment", "foreign-webserver")
     assert not set(before) & {uid for uid, component in cluster.pods().items() if component in RUNNING}
     with cluster.api() as api:
         task = api.get(f"{path}/taskInstances/sleep")
