@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,21 +88,21 @@ class Cluster(Deployment):
         secrets = self.secrets()
         return Client(service, username="admin", password=secrets["admin_password"], kubeconfig=self.kubeconfig)
 
-    def kill(self, status: str, log: Path, **variables: Any) -> None:
-        """Run the play, and kill it with all that it started as soon as helm's last revision has this status."""
+    def kill(self, reached: Callable[[], bool], log: Path, *words: str, **variables: Any) -> None:
+        """Run the play, and kill it with all that it started as soon as a state of the cluster is reached."""
         with log.open("w") as stream:
             process = subprocess.Popen(
-                self.command("site.yml", **variables), cwd=ROOT, env={**os.environ, **PLAIN},
+                self.command("site.yml", *words, **variables), cwd=ROOT, env={**os.environ, **PLAIN},
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             )
         deadline = time.monotonic() + 900
-        while status not in self.records():
+        while not reached():
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.3)
         for pid in descendants(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.wait()
-        assert status in self.records(), "helm was ready before it was killed"
+        assert reached(), "it had gone on before it was killed"
 
     def records(self) -> str:
         """The status of each revision that helm knows."""

@@ -295,10 +295,21 @@ def test_broken_dags_are_refused_and_the_old_ones_stay(cluster: Cluster, dags: P
     assert probe(cluster, "one")
 
 
+def test_a_killed_delivery_is_completed(cluster: Cluster, dags: Path, tmp_path: Path) -> None:
+    """Its pod is left, and may still write."""
+    write(dags, "three")
+    pod, words, log = f"pod/{cluster.name}-dags", ("--tags", "dags"), tmp_path / "play.log"
+    cluster.kill(lambda: pod in cluster.kubectl("get", "pods", "-oname").split(), log, *words, airflow_dags=str(dags))
+    deploy(cluster, *words, airflow_dags=str(dags))
+    assert probe(cluster, "three")
+    assert pod not in cluster.kubectl("get", "pods", "-oname").split()
+    assert deploy(cluster, *words, airflow_dags=str(dags)).changed == []
+
+
 def test_a_killed_change_is_completed_and_touches_what_it_is_about(cluster: Cluster, tmp_path: Path) -> None:
     before = cluster.pods()
-    changed = {"triggerer": {"requests": {"cpu": "120m"}}}
-    cluster.kill("pending-upgrade", tmp_path / "play.log", airflow_container_resources=changed)
+    changed, log = {"triggerer": {"requests": {"cpu": "120m"}}}, tmp_path / "play.log"
+    cluster.kill(lambda: "pending-upgrade" in cluster.records(), log, airflow_container_resources=changed)
     run = deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed)
     assert run.changed
     assert {component for uid, component in before.items() if uid not in cluster.pods()} == {"triggerer"}
