@@ -65,6 +65,14 @@ def digest(root: str) -> str:
     return total.hexdigest()[:24]
 
 
+def whole(path: str) -> bool:
+    """Whether a directory is there, and still holds what its name is the digest of."""
+    try:
+        return digest(path) == os.path.basename(path)
+    except TreeError:
+        return False
+
+
 def pack(root: str) -> bytes:
     """Return the tree as a compressed archive without owners and times."""
     buffer = io.BytesIO()

@@ -26,6 +26,11 @@ options:
     description: The directory, named by its digest.
     type: path
     required: true
+  delivered:
+    description:
+      - Whether the directory must be on the host in check mode, too, since nothing is going to deliver it.
+    type: bool
+    default: false
   memory:
     description: Directory, writable by root only, in which acceptances are kept.
     type: path
@@ -111,7 +116,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _release
+from ..module_utils import _release, _tree
 
 PARSE = r'''
 import importlib, json, multiprocessing, os, re, sys, traceback
@@ -227,11 +232,19 @@ def context(build: str, config_dir: str, variables: dict[str, str], queues: list
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
+def missing(path: str) -> str:
+    """What is said of a release that can't be served."""
+    if os.path.isdir(path):
+        return f"DAG release {path} is not what was delivered: something in it was changed since."
+    return f"There is no DAG release {path}."
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             **_release.OPTIONS,
+            "delivered": {"type": "bool", "default": False},
             "memory": {"type": "path", "required": True},
             "queues": {"type": "list", "elements": "str", "default": []},
             "build": {"type": "str", "default": ""},
@@ -243,7 +256,7 @@ def main() -> None:
     path, release = module.params["path"], module.params["release"] and os.path.realpath(module.params["release"])
     config_dir, queues, link = module.params["config_dir"], module.params["queues"], module.params["link"]
     served = os.readlink(link) if link and os.path.islink(link) else ""
-    told = {"changed": False, "present": os.path.isdir(path), "served": served}
+    told = {"changed": False, "present": _tree.whole(path), "served": served}
     try:
         variables = _release.environment(module.params, "dag-processor")
         mark = context(release or module.params["build"], config_dir, variables, queues)
@@ -252,14 +265,14 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(**told, parsed=False, dag_ids=[], msg=f"Nothing can parse the DAGs yet: {error}")
         module.fail_json(msg=f"The DAGs could not be parsed: {error}")
+    if not told["present"] and (module.params["delivered"] or not module.check_mode):
+        module.fail_json(msg=missing(path))
     accepted = os.path.join(module.params["memory"], f"{os.path.basename(path)}-{mark}.json")
     if os.path.exists(accepted):
         with open(accepted, encoding="utf-8") as stream:
             module.exit_json(**told, parsed=False, dag_ids=json.load(stream))
     if not told["present"]:
-        if module.check_mode:
-            module.exit_json(**told, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
-        module.fail_json(msg=f"There is no DAG release {path}.")
+        module.exit_json(**told, parsed=False, dag_ids=[], msg="The DAGs are not on the host yet.")
     try:
         request = {"path": path, "queues": queues}
         found = _release.run(PARSE, release, module.params["user"], variables, request, module.params["timeout"])

@@ -11,7 +11,8 @@ version_added: 0.1.0
 author: Windward contributors (@windward)
 description:
   - For each tree, the controller computes the digest of the directory O(trees[].src); the host gets it as
-    C(<dest>/<digest>), made beside it and renamed when it is whole. A release that is there is never touched again.
+    C(<dest>/<digest>), made beside it and renamed when it is whole. A release that is there is never touched again,
+    unless something in it was changed since: then it is replaced.
   - Byte code and version control data are left out. Links must stay inside the directory.
   - The files belong to root and are readable by O(group) only.
   - An action plugin does the controller's half. What is on the host already isn't transferred.
@@ -75,7 +76,7 @@ trees:
       description: Name of the release.
       type: str
     present:
-      description: Whether it is on the host. V(false) only in check mode.
+      description: Whether it is on the host, and whole. V(false) only in check mode.
       type: bool
     beside:
       description: Names of what else is in its directory and not in O(trees).
@@ -106,15 +107,18 @@ def deliver(module: AnsibleModule, tree: dict[str, str], group: str) -> None:
         module.fail_json(msg=f"There is no group '{group}' on this host.")
     path = os.path.join(tree["dest"], tree["digest"])
     os.makedirs(tree["dest"], mode=0o755, exist_ok=True)
-    partial = tempfile.mkdtemp(dir=tree["dest"], prefix=".partial-")
+    partial, damaged = (tempfile.mkdtemp(dir=tree["dest"], prefix=".partial-") for _one in range(2))
     try:
         _tree.unpack(tree["archive"], partial, gid)
         arrived = _tree.digest(partial)
         if arrived != tree["digest"]:
             module.fail_json(msg="{}: {} arrived as {}.".format(tree["src"], tree["digest"], arrived))
+        if os.path.lexists(path):
+            os.rename(path, os.path.join(damaged, tree["digest"]))
         os.rename(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(damaged, ignore_errors=True)
 
 
 def beside(dest: str, digests: set[str]) -> list[str]:
@@ -143,11 +147,11 @@ def main() -> None:
         if not wanted["digest"]:
             module.fail_json(msg="This module is run by its action plugin, which computes the digest of 'src'.")
         path = os.path.join(wanted["dest"], wanted["digest"])
-        if not os.path.isdir(path):
+        if not _tree.whole(path):
             changed = True
             if wanted["archive"] and not module.check_mode:
                 deliver(module, wanted, module.params["group"])
-        result.append({"path": path, "digest": wanted["digest"], "present": os.path.isdir(path),
+        result.append({"path": path, "digest": wanted["digest"], "present": _tree.whole(path),
                        "beside": beside(wanted["dest"], digests)})
     module.exit_json(changed=changed, trees=result)
 

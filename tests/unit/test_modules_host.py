@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import jwt
 import pytest
 from ansible_collections.windward.airflow.plugins.action import worker_drain
 from ansible_collections.windward.airflow.plugins.callback import steps as callback_steps
+from ansible_collections.windward.airflow.plugins.module_utils import _tree
 from ansible_collections.windward.airflow.plugins.modules import api_token, component_info
 from ansible_collections.windward.airflow.plugins.modules.release import Build
 
@@ -222,16 +224,52 @@ def test_a_host_tells_what_its_components_cannot_reach(tmp_path: Path, monkeypat
     assert told["triggerer"]["unreached"] == {}
 
 
-def test_the_gate_of_dags_tells_what_is_there_and_what_is_served(tmp_path: Path) -> None:
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """A release of DAGs, delivered."""
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/a.py").write_text("x = 1\n")
+    release = tmp_path / "releases" / _tree.digest(str(tmp_path / "dags"))
+    shutil.copytree(tmp_path / "dags", release)
+    return release
+
+
+def gate(release: Path, **more: Any) -> dict[str, Any]:
+    root = str(release.parents[1])
+    return run("dag_gate", check=True, path=str(release), memory=root, config_dir=root, **more)
+
+
+def test_the_gate_of_dags_tells_what_is_there_and_what_is_served(dags: Path) -> None:
     """It is the only look at a volume."""
-
-    def told(**more: str) -> tuple[bool, str]:
-        place = {"path": str(tmp_path / "releases/a"), "memory": str(tmp_path), "config_dir": str(tmp_path)}
-        result = run("dag_gate", check=True, **place, **more)
-        return result["present"], result["served"]
-
-    link = tmp_path / "current"
-    assert told() == told(link=str(link)) == (False, "")
+    link = dags.parents[1] / "current"
+    assert gate(dags, link=str(link))["served"] == ""
     link.symlink_to("releases/b")
-    (tmp_path / "releases/a").mkdir(parents=True)
-    assert told(link=str(link)) == (True, "releases/b")
+    told = gate(dags, link=str(link))
+    assert (told["present"], told["served"]) == (True, "releases/b")
+    (dags / "a.py").unlink()
+    assert not gate(dags)["present"]
+    shutil.rmtree(dags)
+    assert not gate(dags)["present"]
+
+
+def test_a_release_that_nobody_delivers_is_refused_by_a_check(dags: Path) -> None:
+    (dags.parents[1] / "airflow.cfg").touch()
+    (dags / "a.py").write_text("x = 2\n")
+    assert "something in it was changed since" in gate(dags, delivered=True)["msg"]
+    absent = gate(dags.parent / "absent", delivered=True)
+    assert absent["failed"] and "There is no DAG release" in absent["msg"]
+    assert not gate(dags.parent / "absent").get("failed")
+
+
+@needs_root
+def test_a_release_in_which_something_was_changed_is_delivered_anew(dags: Path) -> None:
+    source = dags.parents[1] / "dags"
+    (dags / "a.py").unlink()
+    archive = dags.parents[1] / "archive"
+    archive.write_bytes(_tree.pack(str(source)))
+    wanted = {"src": str(source), "dest": str(dags.parent), "digest": dags.name, "archive": str(archive)}
+    for check, changed, there in ((True, True, False), (False, True, True), (False, False, True)):
+        result = run("tree", check=check, trees=[wanted], group="root")
+        assert (result["changed"], result["trees"][0]["present"]) == (changed, there)
+        assert (dags / "a.py").exists() == there
+    assert [path.name for path in dags.parent.iterdir()] == [dags.name]
