@@ -120,6 +120,7 @@ with DAG("sleeper", schedule=None, catchup=False, is_paused_upon_creation=False)
 # The last migration of Airflow 3.3, and how it is taken back.
 LAST, BEFORE_LAST = "d2f4e1b3c5a7", "9ff64e1c35d3"
 UNDO = "ALTER TABLE asset_partition_dag_run DROP COLUMN partition_date"
+MORE = {"triggerer": {"requests": {"cpu": "120m"}}}  # what is asked for from the first test that changes it on
 IDLE = "trap 'exit 0' TERM; sleep 9999 & wait"
 
 
@@ -308,14 +309,14 @@ def test_a_killed_delivery_is_completed(cluster: Cluster, dags: Path, tmp_path: 
 
 def test_a_killed_change_is_completed_and_touches_what_it_is_about(cluster: Cluster, tmp_path: Path) -> None:
     before = cluster.pods()
-    changed, log = {"triggerer": {"requests": {"cpu": "120m"}}}, tmp_path / "play.log"
-    cluster.kill(lambda: "pending-upgrade" in cluster.records(), log, airflow_container_resources=changed)
-    run = deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed)
+    log = tmp_path / "play.log"
+    cluster.kill(lambda: "pending-upgrade" in cluster.records(), log, airflow_container_resources=MORE)
+    run = deploy(cluster, "--tags", "data,airflow", airflow_container_resources=MORE)
     assert run.changed
     assert {component for uid, component in before.items() if uid not in cluster.pods()} == {"triggerer"}
     (pod,) = (one for one in cluster.running() if one["metadata"]["labels"].get("component") == "triggerer")
     assert pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "120m"
-    assert deploy(cluster, "--tags", "data,airflow", airflow_container_resources=changed).changed == []
+    assert deploy(cluster, "--tags", "data,airflow", airflow_container_resources=MORE).changed == []
 
 
 def test_a_component_that_does_not_come_is_named_and_the_next_run_mends_it(cluster: Cluster) -> None:
@@ -327,9 +328,9 @@ def test_a_component_that_does_not_come_is_named_and_the_next_run_mends_it(clust
     said = "\n".join(run.failures)
     assert run.code and f"{cluster.name}-triggerer" in said and "Insufficient cpu" in said, said
     assert set(before) <= set(cluster.pods())
-    deploy(cluster, *tags)
+    deploy(cluster, *tags, airflow_container_resources=MORE)
     assert {component for uid, component in before.items() if uid not in cluster.pods()} <= {"triggerer"}
-    assert deploy(cluster, *tags).changed == []
+    assert deploy(cluster, *tags, airflow_container_resources=MORE).changed == []
 
 
 def test_an_image_that_cannot_be_pulled_ends_the_play_before_anything_is_replaced(cluster: Cluster) -> None:
@@ -365,15 +366,12 @@ def foreign(
 
 def test_a_changed_secret_restarts_those_who_have_it_and_what_is_foreign_goes(cluster: Cluster) -> None:
     before = cluster.pods()
-    changed = {"triggerer": {"requests": {"cpu": "120m"}}}
     selector = {"matchLabels": {"release": cluster.name, "tier": "airflow", "component": "worker"}}
     workers = foreign(cluster, "StatefulSet", "apps/v1", "worker", IDLE, selector=selector, serviceName="x")
     job = foreign(cluster, "Job", "batch/v1", "create-user-job", "true")
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [workers, job]}))
     cluster.kubectl("wait", "--for=condition=complete", "job/foreign-create-user-job", "--timeout=100s")
-    deploy(
-        cluster, "--tags", "data,airflow", airflow_jwt_secret="x" * 40, airflow_container_resources=changed
-    )
+    deploy(cluster, "--tags", "data,airflow", airflow_jwt_secret="x" * 40, airflow_container_resources=MORE)
     assert "foreign" not in cluster.kubectl("get", "statefulsets,jobs,pods", "-oname")
     assert cluster.secrets()["jwt_secret"] == "x" * 40
     left = {component for uid, component in before.items() if uid not in cluster.pods()}
