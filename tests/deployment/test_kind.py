@@ -296,13 +296,30 @@ def test_broken_dags_are_refused_and_the_old_ones_stay(cluster: Cluster, dags: P
     assert probe(cluster, "one")
 
 
-def test_a_killed_delivery_is_completed(cluster: Cluster, dags: Path, tmp_path: Path) -> None:
-    """Its pod is left, and may still write."""
-    write(dags, "three")
+def test_what_cannot_be_proved_is_not_called_delivered(cluster: Cluster, dags: Path) -> None:
+    cluster.kubectl("scale", f"deployment/{cluster.name}-api-server", "--replicas=0")
+    cluster.kubectl("wait", "--for=delete", "pod", "-l", "component=api-server", "--timeout=100s")
+    run = cluster.play("site.yml", "--tags", "dags", airflow_dags=str(dags))
+    cluster.kubectl("scale", f"deployment/{cluster.name}-api-server", "--replicas=1")
+    cluster.kubectl("rollout", "status", f"deployment/{cluster.name}-api-server", "--timeout=110s")
+    assert run.code and "it is not proved that Airflow serves" in "\n".join(run.failures), run.failures
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["before", "after"])
+def test_a_killed_delivery_is_completed(cluster: Cluster, dags: Path, tmp_path: Path, served: bool) -> None:
+    """Its pod is left, and may still write; also where the DAGs are served and nothing is left to deliver."""
+    version = f"killed {'after' if served else 'before'}"
+    write(dags, version)
     pod, words, log = f"pod/{cluster.name}-dags", ("--tags", "dags"), tmp_path / "play.log"
-    cluster.kill(lambda: pod in cluster.kubectl("get", "pods", "-oname").split(), log, *words, airflow_dags=str(dags))
-    deploy(cluster, *words, airflow_dags=str(dags))
-    assert probe(cluster, "three")
+
+    def reached() -> bool:
+        said = "Wait until Airflow serves" in log.read_text()
+        return said if served else pod in cluster.kubectl("get", "pods", "-oname").split()
+
+    cluster.kill(reached, log, *words, airflow_dags=str(dags))
+    assert pod in cluster.kubectl("get", "pods", "-oname").split()
+    assert deploy(cluster, *words, airflow_dags=str(dags)).changed
+    assert probe(cluster, version)
     assert pod not in cluster.kubectl("get", "pods", "-oname").split()
     assert deploy(cluster, *words, airflow_dags=str(dags)).changed == []
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from ansible_collections.windward.airflow.plugins.module_utils import _tree
 from test_preflight_play import ROOT, ansible
 
@@ -42,3 +43,14 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     assert code
     assert f"{tmp_path}/nowhere can't be read: No such file or directory" in out + error
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 2), (["--check"], 0)])
+def test_what_is_served_and_not_proved_is_said(tmp_path: Path, words: list[str], code: int) -> None:
+    role = {"name": "Prove", "ansible.builtin.import_role": {"name": "windward.airflow.dags", "tasks_from": "unproved"}}
+    book = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [role]}]
+    (tmp_path / "play.json").write_text(json.dumps(book))
+    away = {"available": False, "reason": "there is no api-server here"}
+    given = json.dumps({"airflow_dags_release": "x", "__airflow_endpoint": away})
+    ended, out, error = ansible(tmp_path, "ansible-playbook", "-i", "localhost,", "play.json", "-e", given, *words)
+    assert (ended, "there is no api-server here" in out) == (code, True), out + error
