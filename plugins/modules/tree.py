@@ -12,7 +12,7 @@ author: Windward contributors (@windward)
 description:
   - For each tree, the controller computes the digest of the directory O(trees[].src); the host gets it as
     C(<dest>/<digest>), made beside it and renamed when it is whole. A release that is there is never touched again,
-    unless something in it was changed since: then it is replaced.
+    unless something in it was changed since; then it is replaced.
   - Byte code and version control data are left out. Links must stay inside the directory.
   - The files belong to root and are readable by O(group) only.
   - An action plugin does the controller's half. What is on the host already isn't transferred.
