@@ -150,6 +150,12 @@ def test_check_mode_changes_nothing_on_what_is_deployed(cluster: Cluster) -> Non
     assert cluster.pods() == before
 
 
+@pytest.mark.parametrize("task", ["Look at the cluster", "Have the image in its registry"])
+def test_a_run_may_begin_in_the_middle(cluster: Cluster, task: str) -> None:
+    run = deploy(cluster, "--start-at-task", task)
+    assert run.changed == [] and "Run the canary" in run.out
+
+
 def test_the_namespace_refuses_a_pod_that_is_not_restricted(cluster: Cluster) -> None:
     """What the next test rests on: a bad pod is refused there."""
     bad = {"containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}]}

@@ -99,11 +99,15 @@ def test_the_table_of_what_is_set_has_the_api_servers_pool() -> None:
 def test_tasks_to_start_at_are_the_first_of_their_steps() -> None:
     files = {"machines": "airflow/tasks/found.yml", "airflow": "systemd/tasks/main.yml"}
     files |= {role: f"{role}/tasks/main.yml" for role in ("resources", "dags", "verify")}
-    named = dict(re.findall(r"^\| \d `(\w+)`.* \| `(.+)` \|$", text(ROOT / "docs" / "operations.md"), re.MULTILINE))
+    page = text(ROOT / "docs" / "operations.md")
+    named = dict(re.findall(r"^\| \d `(\w+)`.* \| `(.+)` \|$", page, re.MULTILINE))
     assert named.keys() == files.keys()
     for step, path in files.items():
         tasks = yaml.safe_load((ROOT / "roles" / path).read_text(encoding="utf-8"))
         assert named[step] == next(task["name"] for task in tasks if "ansible.builtin.import_tasks" not in task)
+    (in_a_cluster,) = re.findall(r"^In a cluster step 2 has `(.+)`, and .* `(.+)`\.$", page, re.MULTILINE)
+    for name, path in zip(in_a_cluster, ("kubernetes/tasks/found.yml", "image/tasks/main.yml"), strict=True):
+        assert name == yaml.safe_load((ROOT / "roles" / path).read_text(encoding="utf-8"))[0]["name"]
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
