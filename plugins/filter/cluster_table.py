@@ -22,11 +22,12 @@ options:
     description:
       - What else was told. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
         M(windward.airflow.metadata_info), C(claims) are the namespace's claims of volumes, C(dags) is the
-        M(ansible.builtin.stat) of the link to the DAG release that is served.
+        M(ansible.builtin.stat) of the link to the DAG release that is served, with Celery C(workers) is the result of
+        M(windward.airflow.worker_info).
     type: dict
     required: true
   wanted:
-    description: The components of which at least one pod must be ready.
+    description: The components of which at least one pod must be ready; of a set of workers C(worker-) and its name.
     type: list
     elements: str
     default: []
@@ -49,22 +50,36 @@ _value:
 from typing import Any
 
 from ..module_utils._pod_state import pods_told, state
-from .status_table import Row, Status, aligned, look_at_metadata
+from .status_table import Row, Status, aligned, consumption, look_at_metadata, look_at_queues
 
-HEAD: Row = ("pod", "component", "state", "since", "restarts", "image")
+HEAD: Row = ("pod", "component", "state", "since", "restarts", "heartbeat", "image")
 ENDED = ("Succeeded", "Failed")
 
 
-def row(pod: dict[str, Any]) -> Row:
-    labels, status = pod["metadata"].get("labels") or {}, pod.get("status") or {}
-    containers = status.get("containerStatuses") or ()
-    component = labels.get("component") or labels.get("app.kubernetes.io/component") or ""
+def component(pod: dict[str, Any]) -> str:
+    """What a pod is; of a set of workers that is not the default one, with its name."""
+    labels = pod["metadata"].get("labels") or {}
     if "dag_id" in labels:
-        component = "task"
+        return "task"
+    name = labels.get("component") or labels.get("app.kubernetes.io/component") or ""
+    workers = labels.get("worker-set", "default") if name == "worker" else "default"
+    return name if workers == "default" else f"{name}-{workers}"
+
+
+def row(pod: dict[str, Any], ages: dict[str, float]) -> Row:
+    status = pod.get("status") or {}
+    containers = status.get("containerStatuses") or ()
     images = sorted({str(one.get("imageID") or one.get("image", "")).rpartition("@")[2] for one in containers})
     restarts = sum(int(one.get("restartCount", 0)) for one in containers)
     name, since = str(pod["metadata"]["name"]), str(status.get("startTime") or "")
-    return name, component, state(pod)[0], since, str(restarts), " ".join(image[:19] for image in images)
+    heartbeat = f"{ages[name]:.0f} s ago" if name in ages else ""
+    shown = " ".join(image[:19] for image in images)
+    return name, component(pod), state(pod)[0], since, str(restarts), heartbeat, shown
+
+
+def running_components(pods: list[dict[str, Any]]) -> list[str]:
+    """The components of which a pod is ready."""
+    return sorted({component(pod) for pod in pods if state(pod)[0] == "Running"})
 
 
 def cluster_table(
@@ -72,11 +87,13 @@ def cluster_table(
 ) -> dict[str, Any]:
     """The table, the problems and the verdict."""
     status = Status({}, {})
-    rows = sorted(row(pod) for pod in pods)
-    ready = {one[1] for one in rows if one[2] == "Running"}
+    metadata = answers.get("metadata") or {}
+    ages = {str(job["hostname"]).partition(".")[0]: job["age"] for job in metadata.get("jobs", [])}
+    rows = sorted(row(pod, ages) for pod in pods)
+    ready = running_components(pods)
     status.problems += [f"No pod of component {name} is ready." for name in wanted or () if name not in ready]
     # A task's pod that failed is kept to be looked at; its DAG run tells.
-    kept = [pod for pod in pods if not (row(pod)[1] == "task" and (pod.get("status") or {}).get("phase") in ENDED)]
+    kept = [pod for pod in pods if not (component(pod) == "task" and (pod.get("status") or {}).get("phase") in ENDED)]
     status.problems += pods_told(kept)
     for name, told in (answers.get("health") or {}).get("components", {}).items():
         if told.get("status") not in ("healthy", None):
@@ -89,7 +106,9 @@ def cluster_table(
             status.problems.append(f"Volume {name} is {phase}.")
     served = ((answers.get("dags") or {}).get("stat") or {}).get("lnk_target", "")
     status.lines.append(f"DAG release {served.rpartition('/')[2] or 'none'}")
-    look_at_metadata(status, answers.get("metadata") or {})
+    look_at_metadata(status, metadata)
+    if "workers" in answers:
+        look_at_workers(status, answers["workers"] or {})
     return {
         "lines": [*aligned([HEAD, *rows]), "", *status.lines],
         "problems": status.problems,
@@ -97,8 +116,18 @@ def cluster_table(
     }
 
 
+def look_at_workers(status: Status, told: dict[str, Any]) -> None:
+    """Add what Celery says: who consumes which queue, how much waits in each."""
+    if not told.get("available"):
+        status.problems.append(f"The broker could not be asked: {told.get('reason', 'by no worker')}")
+        return
+    for name, worker in sorted(told["workers"].items()):
+        status.lines.append(f"{name.removeprefix('celery@')}: {consumption(worker)}")
+    look_at_queues(status, told, set())
+
+
 class FilterModule:
     """Filters of playbooks/status.yml on Kubernetes."""
 
     def filters(self) -> dict[str, Any]:
-        return {"cluster_table": cluster_table, "pods_told": pods_told}
+        return {"cluster_table": cluster_table, "pods_told": pods_told, "running_components": running_components}

@@ -64,7 +64,7 @@ from typing import Any
 
 from .unreached import sentences
 
-Row = tuple[str, str, str, str, str, str]
+Row = tuple[str, ...]
 HEAD: Row = ("host", "component", "state", "since", "restarts", "heartbeat")
 SILENT = 60  # seconds after which a job that systemd runs is thought to hang
 
@@ -161,7 +161,7 @@ def look_at_pairs(status: Status) -> None:
 
 def aligned(rows: list[Row]) -> list[str]:
     """Return rows as lines with columns of one width."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
@@ -229,14 +229,24 @@ def look_at_workers(status: Status, hosts: dict[str, Any], told: dict[str, Any])
             continue
         if not worker["queues"]:
             status.problem(f"{host}: the worker is drained; the next run of site.yml lets it work again.", "worker")
-        status.lines.append(
-            f"{host}: consumes {', '.join(worker['queues']) or 'nothing'}; {worker['active']} of "
-            f"{worker['concurrency']} tasks run, {worker['reserved']} more are reserved"
-        )
+        status.lines.append(f"{host}: {consumption(worker)}")
     look_at_strangers(status, hosts, told["workers"])
-    consumed = {queue for worker in told["workers"].values() for queue in worker["queues"]}
     cut_off = {f"celery@{status.addresses.get(host, host)}" for host, looked in hosts.items()
                if (looked or {}).get("components", {}).get("worker", {}).get("unreached")}
+    look_at_queues(status, told, cut_off)
+
+
+def consumption(worker: dict[str, Any]) -> str:
+    """What a worker consumes, and does."""
+    return (
+        f"consumes {', '.join(worker['queues']) or 'nothing'}; {worker['active']} of "
+        f"{worker['concurrency']} tasks run, {worker['reserved']} more are reserved"
+    )
+
+
+def look_at_queues(status: Status, told: dict[str, Any], cut_off: set[str]) -> None:
+    """Add how much waits in each queue, and whether somebody consumes it who is not cut off."""
+    consumed = {queue for worker in told["workers"].values() for queue in worker["queues"]}
     served = {queue for name, worker in told["workers"].items() if name not in cut_off for queue in worker["queues"]}
     for queue, length in sorted(told["queues"].items()):
         status.lines.append(f"queue {queue}: {length} messages wait")

@@ -52,7 +52,7 @@ EXAMPLES = r"""
     name: airflow
     chart_ref: /srv/charts/airflow-1.22.0.tgz
     values: {executor: CeleryExecutor}
-    force: "{{ release.failed_before }}"
+    force: "{{ release.failed_before or release.lost | length > 0 }}"
   when: not release.as_wanted
 """
 
@@ -75,12 +75,20 @@ failed_before:
 as_wanted:
   description:
     - Whether it was deployed whole, of a chart with the name and the versions of O(chart), with O(values). It is what
-      M(kubernetes.core.helm) compares, too. What was changed in the cluster since is not looked at.
+      M(kubernetes.core.helm) compares, too. And whether RV(lost) is empty.
     - V(false) without O(chart) or O(values), and where helm has its plugin C(diff), with which
       M(kubernetes.core.helm) compares more.
   type: bool
   returned: success
   sample: false
+lost:
+  description:
+    - What of a release that is otherwise as wanted is not there any more, or has another number of replicas than it was
+      given. What else was changed in the cluster since is not looked at. With C(force), helm puts it back.
+  type: list
+  elements: str
+  returned: success
+  sample: [Deployment airflow-worker-heavy has 0 replicas and not 1]
 """
 
 import base64
@@ -101,6 +109,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils._kubernetes import OPTIONS, cluster
 from ..module_utils._kubernetes_api import KubernetesError
+from ..module_utils._kubernetes_places import Places, name_of
 
 
 def read(record: str) -> dict[str, Any]:
@@ -141,6 +150,19 @@ def is_as_wanted(record: str, chart: str, values: dict[str, Any]) -> bool:
     return same and (deployed.get("config") or {}) == values
 
 
+def lost(record: str, places: Places) -> list[str]:
+    """What of a release is not there any more, or runs another number of pods than it is to."""
+    told = []
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the other one takes a second
+    for one in filter(None, yaml.load_all(read(record).get("manifest") or "", Loader=loader)):
+        found, wanted = places.read(one), (one.get("spec") or {}).get("replicas")
+        if found is None:
+            told.append(f"{name_of(one)} is not there")
+        elif wanted is not None and found["spec"].get("replicas") != wanted:
+            told.append(f"{name_of(one)} has {found['spec'].get('replicas')} replicas and not {wanted}")
+    return told
+
+
 def main() -> None:
     spec = {
         **OPTIONS,
@@ -157,7 +179,7 @@ def main() -> None:
         api, place = cluster(module), f"/api/v1/namespaces/{namespace}/secrets"
         found = api.items(place, labelSelector=f"owner=helm,name={name}")
         if not found:
-            module.exit_json(changed=False, revision=0, status="", failed_before=False, as_wanted=False)
+            module.exit_json(changed=False, revision=0, status="", failed_before=False, as_wanted=False, lost=[])
         last = max(found, key=lambda one: int(one["metadata"]["labels"]["version"]))
         status = last["metadata"]["labels"]["status"]
         record = base64.b64decode(last["data"]["release"]).decode()
@@ -167,18 +189,22 @@ def main() -> None:
             api.patch(f"{place}/{last['metadata']['name']}", patch)
     except KubernetesError as error:
         module.fail_json(msg=f"The record of release {name} can't be read in namespace {namespace}: {error}")
-    given = status == "deployed" and chart and values is not None
+    gone: list[str] = []
     try:
-        as_wanted = bool(given and not compares(dict(os.environ)) and is_as_wanted(record, chart, values))
+        same = bool(status == "deployed" and chart and values is not None and is_as_wanted(record, chart, values))
+        gone = lost(record, Places(api, namespace)) if same else []
     except (OSError, tarfile.TarError, yaml.YAMLError) as error:
         module.fail_json(msg=f"The chart {chart} or helm's plugins can't be read: {error}")
+    except KubernetesError as error:
+        module.fail_json(msg=f"The objects of release {name} can't be read in namespace {namespace}: {error}")
     after = "failed" if changed else status
     module.exit_json(
         changed=changed,
         revision=int(last["metadata"]["labels"]["version"]),
         status=status,
         failed_before=status != "deployed",
-        as_wanted=as_wanted,
+        as_wanted=same and not gone and not compares(dict(os.environ)),
+        lost=gone,
         diff={"before": f"{status}\n", "after": f"{after}\n"},
     )
 

@@ -61,44 +61,21 @@ applied:
 """
 
 import time
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._kubernetes import OPTIONS, cluster, selector
-from ..module_utils._kubernetes_api import APPLY, Api, KubernetesError, NotThere
+from ..module_utils._kubernetes_api import APPLY, KubernetesError
+from ..module_utils._kubernetes_places import Object, Places, name_of
 from ..module_utils._pod_state import pods_told
 
 MANAGER = "windward.airflow"
 # What Kubernetes writes by itself.
 OWN = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
-Object = dict[str, Any]
 
 
-class Objects:
-    """Where objects are, by kind."""
-
-    def __init__(self, api: Api, namespace: str) -> None:
-        self.api, self.namespace = api, namespace
-        self._known: dict[str, list[Object]] = {}
-
-    def place(self, one: Object) -> str:
-        version, kind = one["apiVersion"], one["kind"]
-        group = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        if group not in self._known:
-            self._known[group] = self.api.get(group)["resources"]
-        for resource in self._known[group]:
-            if resource["kind"] == kind and "/" not in resource["name"]:
-                space = one["metadata"].get("namespace") or self.namespace
-                inside = f"/namespaces/{space}" if resource["namespaced"] else ""
-                return f"{group}{inside}/{resource['name']}/{one['metadata']['name']}"
-        raise KubernetesError(f"Kubernetes knows no {kind} of {version}", lasting=True)
-
-    def read(self, one: Object) -> Object | None:
-        try:
-            return dict(self.api.get(self.place(one)))
-        except NotThere:
-            return None
+class Objects(Places):
+    """Objects that are brought to what is declared."""
 
     def apply(self, one: Object, was: Object | None, try_only: bool) -> Object:
         options = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if try_only else {})}
@@ -116,10 +93,6 @@ class Objects:
         space = one["metadata"].get("namespace") or self.namespace
         labels = selector(one["spec"]["selector"].get("matchLabels") or {})
         return pods_told(self.api.items(f"/api/v1/namespaces/{space}/pods", labelSelector=labels))
-
-
-def name_of(one: Object) -> str:
-    return f"{one['kind']} {one['metadata']['name']}"
 
 
 def lasting(one: Object, was: Object) -> Object:

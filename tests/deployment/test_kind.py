@@ -356,6 +356,28 @@ def test_a_component_that_does_not_come_is_named_and_the_next_run_mends_it(clust
     assert deploy(cluster, *tags, airflow_container_resources=MORE).changed == []
 
 
+def test_what_somebody_has_removed_or_scaled_is_put_back(cluster: Cluster) -> None:
+    """Helm's record is still that of what is wanted. A queue without a worker is in no page of Airflow's own."""
+    before, tags, scaled = cluster.pods(), ("--tags", "data,airflow"), "worker-heavy" if CELERY else "triggerer"
+    gone = {"dag-processor", "worker" if CELERY else "triggerer"}
+    cluster.kubectl("delete", f"deployment/{cluster.name}-dag-processor", "--wait")
+    cluster.kubectl("scale", f"deployment/{cluster.name}-{scaled}", "--replicas=0")
+    cluster.kubectl("wait", "--for=delete", "pod", "-l", "component=dag-processor", "--timeout=100s")
+    if CELERY:
+        cluster.kubectl("wait", "--for=delete", "pod", "-l", "worker-set=heavy", "--timeout=100s")
+        verified = cluster.play("site.yml", "--tags", "verify")
+        assert verified.code and "Not running: worker-heavy" in "\n".join(verified.failures), verified.failures
+    status = cluster.play("playbooks/status.yml")
+    assert status.code and "No pod of component dag-processor is ready." in "\n".join(status.failures), status.failures
+    assert not CELERY or "Nobody consumes queue heavy" in "\n".join(status.failures), status.failures
+    run = deploy(cluster, *tags, airflow_container_resources=MORE)
+    assert f"Deployment {cluster.name}-dag-processor is not there" in run.out
+    assert f"Deployment {cluster.name}-{scaled} has 0 replicas and not 1" in run.out
+    assert {component for uid, component in before.items() if uid not in cluster.pods()} <= gone
+    assert sorted(before.values()) == sorted(cluster.pods().values())
+    assert deploy(cluster, *tags, airflow_container_resources=MORE).changed == []
+
+
 def test_an_image_that_cannot_be_pulled_ends_the_play_before_anything_is_replaced(cluster: Cluster) -> None:
     before = cluster.pods()
     (image,) = {
@@ -448,6 +470,8 @@ def test_status(cluster: Cluster) -> None:
     ((_name, _host, shown),) = run.results("Show the deployment")
     text = "\n".join(shown["msg"])
     assert all(re.search(rf"{cluster.name}-{one}\S* +{one} +Running", text) for one in RUNNING), text
+    assert re.search(rf"{cluster.name}-scheduler\S* .* \d+ s ago ", text), text
+    assert not CELERY or all(f"queue {one}: 0 messages wait" in text for one in ("default", "heavy")), text
 
 
 def test_cleanup_removes_what_was_made(cluster: Cluster) -> None:

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.windward.airflow.plugins.modules.helm_recover import as_failed, compares, is_as_wanted
+from ansible_collections.windward.airflow.plugins.modules.helm_recover import (
+    as_failed,
+    compares,
+    is_as_wanted,
+    lost,
+)
 
 CHART = {"name": "airflow", "version": "1.22.0", "appVersion": "3.2.2"}
 VALUES = {"executor": "CeleryExecutor", "workers": {"replicas": 2}}
@@ -54,6 +59,27 @@ def test_whether_a_release_is_what_is_wanted(
             archive.addfile(entry, io.BytesIO(data))
     record = packed({"chart": {"metadata": deployed}, "config": config})
     assert is_as_wanted(record, str(tmp_path / "chart.tgz"), VALUES) is same
+
+
+def test_what_somebody_has_removed_or_scaled_is_told() -> None:
+    def one(kind: str, name: str, **spec: Any) -> dict[str, Any]:
+        return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+    release = [
+        one("Deployment", "a", replicas=1), one("Deployment", "b", replicas=2), one("Deployment", "scaled-by-others"),
+        one("Service", "s"), one("Deployment", "gone", replicas=1), one("ServiceAccount", "gone-too"),
+    ]  # fmt: skip
+    there = {"a": 1, "b": 0, "scaled-by-others": 7, "s": None}
+
+    class Cluster:
+        def read(self, wanted: dict[str, Any]) -> dict[str, Any] | None:
+            name = wanted["metadata"]["name"]
+            return {"spec": {"replicas": there[name]}} if name in there else None
+
+    manifest = "".join(f"---\n# Source: a\n{json.dumps(part)}\n" for part in release) + "---\n# nothing\n"
+    assert lost(packed({"manifest": manifest}), Cluster()) == [
+        "Deployment b has 0 replicas and not 2", "Deployment gone is not there", "ServiceAccount gone-too is not there"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,11 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.windward.airflow.plugins.action.service_forward import Forwarder
-from ansible_collections.windward.airflow.plugins.filter.cluster_table import cluster_table, pods_told
+from ansible_collections.windward.airflow.plugins.filter.cluster_table import (
+    cluster_table,
+    pods_told,
+    running_components,
+)
 from ansible_collections.windward.airflow.plugins.filter.component_pods import component_pods
 from ansible_collections.windward.airflow.plugins.filter.writing_pod import writing_pod
 from ansible_collections.windward.airflow.plugins.lookup import cluster_way
@@ -168,6 +172,25 @@ def test_a_healthy_deployment_in_a_table() -> None:
     columns = ["a", "dag-processor", "Running", "2026-11-22T05:00:00Z", "2", "sha256:" + "1" * 12]
     assert told["lines"][1].split() == columns
     assert {"DAG release 0f5c", "volume airflow-dags: Bound, 1Gi, no class"} <= set(told["lines"])
+
+
+def test_workers_and_queues_in_a_table() -> None:
+    worker = {"queues": ["default"], "active": 1, "reserved": 0, "concurrency": 4}
+    told = {"available": True, "workers": {"celery@w": worker}, "queues": {"default": 2, "heavy": 3}}
+    pods = [one("w", "worker", **{"worker-set": "default"}), one("s", "scheduler")]
+    metadata = {**METADATA, "jobs": [{"type": "SchedulerJob", "hostname": "s.airflow.svc", "age": 4.2}]}
+    found = cluster_table(pods, {"metadata": metadata, "workers": told}, ["worker", "worker-heavy"])
+    assert found["problems"] == [
+        "No pod of component worker-heavy is ready.", "Nobody consumes queue heavy: its tasks wait for ever."
+    ]  # fmt: skip
+    assert {"w: consumes default; 1 of 4 tasks run, 0 more are reserved", "queue default: 2 messages wait"} <= set(
+        found["lines"]
+    )
+    assert " 4 s ago " in found["lines"][1]
+    assert running_components([*pods, one("h", "worker", **{"worker-set": "heavy"})]) == [
+        "scheduler", "worker", "worker-heavy"
+    ]  # fmt: skip
+    assert "could not be asked: by no worker" in cluster_table([], {"workers": {}})["problems"][-1]
 
 
 WAITING = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
