@@ -22,8 +22,8 @@ options:
     description:
       - What else was told. C(health) is the result of M(windward.airflow.health_info), C(metadata) that of
         M(windward.airflow.metadata_info), C(claims) are the namespace's claims of volumes, C(dags) is the
-        M(ansible.builtin.stat) of the link to the DAG release that is served, with Celery C(workers) is the result of
-        M(windward.airflow.worker_info).
+        M(ansible.builtin.stat) of the link to the DAG release that is served, C(store) the Secret of the deployment's
+        secrets without its content, and with Celery C(workers) the result of M(windward.airflow.worker_info).
     type: dict
     required: true
   wanted:
@@ -47,6 +47,7 @@ _value:
   type: dict
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from ..module_utils._pod_state import pods_told, state
@@ -106,6 +107,10 @@ def cluster_table(
             status.problems.append(f"Volume {name} is {phase}.")
     served = ((answers.get("dags") or {}).get("stat") or {}).get("lnk_target", "")
     status.lines.append(f"DAG release {served.rpartition('/')[2] or 'none'}")
+    writes = ((answers.get("store") or {}).get("metadata") or {}).get("managedFields") or []
+    if writes:
+        changed = max(datetime.fromisoformat(one["time"].replace("Z", "+00:00")) for one in writes)
+        status.lines.append(f"secrets are {(datetime.now(UTC) - changed).days} days old")
     look_at_metadata(status, metadata)
     if "workers" in answers:
         look_at_workers(status, answers["workers"] or {})

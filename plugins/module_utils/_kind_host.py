@@ -166,10 +166,10 @@ class Kind:
                 path.unlink()
                 path.parent.rmdir()
 
-    def refuse(self, engine: Engine) -> None:
-        """Ends here when no cluster can be made; the last check is a container as a node will be one."""
+    def refuse(self, engine: Engine, look_only: bool) -> None:
+        """Ends here when no cluster can be made. The last check is a container as a node will be one, if it may be."""
         told = kd.refusals(engine, self.cluster)
-        if not told:
+        if not told and not look_only:
             words = ("--rm", "--privileged", "--network", "none", "--entrypoint", "cat", self.cluster.image)
             tried = run("docker", "run", *words, "/kind/version", check=False)
             said = tried.stderr.decode(errors="replace")

@@ -124,7 +124,9 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Tells what would be done, also before anything exists. Whether a running cluster is ready is not asked.
+    description: >-
+      Tells what would be done, also before anything exists, and refuses what can't be, as far as that is known without
+      a container. Whether a running cluster is ready is not asked.
   diff_mode:
     support: full
     description: Shows the state before and after.
@@ -246,12 +248,12 @@ def running(kind: Kind, recreate: bool, check_mode: bool) -> dict[str, Any]:
         "context": f"kind-{kind.name}",
         "steps": steps,
     }
+    if "create" in steps:  # before one that differs is deleted
+        kind.refuse(docker if seen else replace(docker, taken=kind.taken()), look_only=check_mode)
     if check_mode:
         if result["was"] == "running" and shutil.which(kind.program) and "create" not in steps:
             steps += kind.stale_kubeconfigs()
         return result
-    if "create" in steps:  # before one that differs is deleted
-        kind.refuse(docker if seen else replace(docker, taken=kind.taken()))
     began = time.monotonic()
     kind.prepare()
     for step in steps:

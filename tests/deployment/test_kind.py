@@ -470,6 +470,7 @@ def test_status(cluster: Cluster) -> None:
     ((_name, _host, shown),) = run.results("Show the deployment")
     text = "\n".join(shown["msg"])
     assert all(re.search(rf"{cluster.name}-{one}\S* +{one} +Running", text) for one in RUNNING), text
+    assert "secrets are 0 days old" in text, text
     assert re.search(rf"{cluster.name}-scheduler\S* .* \d+ s ago ", text), text
     assert not CELERY or all(f"queue {one}: 0 messages wait" in text for one in ("default", "heavy")), text
 

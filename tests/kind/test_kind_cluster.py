@@ -108,7 +108,8 @@ def test_a_port_that_is_taken_is_said(place: Path) -> None:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", PORT))
         holder.listen()
-        refused = bring(place)
+        refused, foretold = bring(place), bring(place, _ansible_check_mode=True)
+    assert refused["msg"] == foretold["msg"]
     assert f"port {PORT}, for 127.0.0.1:{PORT}->30080/TCP, is taken by process {os.getpid()}" in refused["msg"]
     assert containers() == []
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,11 @@ def test_workers_and_queues_in_a_table() -> None:
     told = {"available": True, "workers": {"celery@w": worker}, "queues": {"default": 2, "heavy": 3}}
     pods = [one("w", "worker", **{"worker-set": "default"}), one("s", "scheduler")]
     metadata = {**METADATA, "jobs": [{"type": "SchedulerJob", "hostname": "s.airflow.svc", "age": 4.2}]}
-    found = cluster_table(pods, {"metadata": metadata, "workers": told}, ["worker", "worker-heavy"])
+    writes = [datetime.now(UTC) - timedelta(days=days, hours=1) for days in (9, 3)]
+    store = {"metadata": {"managedFields": [{"time": one.strftime("%Y-%m-%dT%H:%M:%SZ")} for one in writes]}}
+    answers = {"metadata": metadata, "workers": told, "store": store}
+    found = cluster_table(pods, answers, ["worker", "worker-heavy"])
+    assert "secrets are 3 days old" in found["lines"]
     assert found["problems"] == [
         "No pod of component worker-heavy is ready.", "Nobody consumes queue heavy: its tasks wait for ever."
     ]  # fmt: skip
