@@ -73,7 +73,8 @@ def row(pod: dict[str, Any], ages: dict[str, float]) -> Row:
     images = sorted({str(one.get("imageID") or one.get("image", "")).rpartition("@")[2] for one in containers})
     restarts = sum(int(one.get("restartCount", 0)) for one in containers)
     name, since = str(pod["metadata"]["name"]), str(status.get("startTime") or "")
-    heartbeat = f"{ages[name]:.0f} s ago" if name in ages else ""
+    address = status.get("podIP", "")
+    heartbeat = f"{ages[address]:.0f} s ago" if address in ages else ""
     shown = " ".join(image[:19] for image in images)
     return name, component(pod), state(pod)[0], since, str(restarts), heartbeat, shown
 
@@ -89,7 +90,7 @@ def cluster_table(
     """The table, the problems and the verdict."""
     status = Status({}, {})
     metadata = answers.get("metadata") or {}
-    ages = {str(job["hostname"]).partition(".")[0]: job["age"] for job in metadata.get("jobs", [])}
+    ages = {job["hostname"]: job["age"] for job in metadata.get("jobs", [])}  # by the address of the pod
     rows = sorted(row(pod, ages) for pod in pods)
     ready = running_components(pods)
     status.problems += [f"No pod of component {name} is ready." for name in wanted or () if name not in ready]

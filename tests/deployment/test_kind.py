@@ -360,13 +360,13 @@ def test_what_somebody_has_removed_or_scaled_is_put_back(cluster: Cluster) -> No
     """Helm's record is still that of what is wanted. A queue without a worker is in no page of Airflow's own."""
     before, tags, scaled = cluster.pods(), ("--tags", "data,airflow"), "worker-heavy" if CELERY else "triggerer"
     gone = {"dag-processor", "worker" if CELERY else "triggerer"}
-    cluster.kubectl("delete", f"deployment/{cluster.name}-dag-processor", "--wait")
     cluster.kubectl("scale", f"deployment/{cluster.name}-{scaled}", "--replicas=0")
-    cluster.kubectl("wait", "--for=delete", "pod", "-l", "component=dag-processor", "--timeout=100s")
     if CELERY:
         cluster.kubectl("wait", "--for=delete", "pod", "-l", "worker-set=heavy", "--timeout=100s")
         verified = cluster.play("site.yml", "--tags", "verify")
         assert verified.code and "Not running: worker-heavy" in "\n".join(verified.failures), verified.failures
+    cluster.kubectl("delete", f"deployment/{cluster.name}-dag-processor", "--wait")
+    cluster.kubectl("wait", "--for=delete", "pod", "-l", "component=dag-processor", "--timeout=100s")
     status = cluster.play("playbooks/status.yml")
     assert status.code and "No pod of component dag-processor is ready." in "\n".join(status.failures), status.failures
     assert not CELERY or "Nobody consumes queue heavy" in "\n".join(status.failures), status.failures

@@ -178,8 +178,9 @@ def test_a_healthy_deployment_in_a_table() -> None:
 def test_workers_and_queues_in_a_table() -> None:
     worker = {"queues": ["default"], "active": 1, "reserved": 0, "concurrency": 4}
     told = {"available": True, "workers": {"celery@w": worker}, "queues": {"default": 2, "heavy": 3}}
-    pods = [one("w", "worker", **{"worker-set": "default"}), one("s", "scheduler")]
-    metadata = {**METADATA, "jobs": [{"type": "SchedulerJob", "hostname": "s.airflow.svc", "age": 4.2}]}
+    scheduler = changed(one("s", "scheduler"), "status", "podIP", value="10.244.1.7")
+    pods = [one("w", "worker", **{"worker-set": "default"}), scheduler]
+    metadata = {**METADATA, "jobs": [{"type": "SchedulerJob", "hostname": "10.244.1.7", "age": 4.2}]}
     writes = [datetime.now(UTC) - timedelta(days=days, hours=1) for days in (9, 3)]
     store = {"metadata": {"managedFields": [{"time": one.strftime("%Y-%m-%dT%H:%M:%SZ")} for one in writes]}}
     answers = {"metadata": metadata, "workers": told, "store": store}
