@@ -133,6 +133,8 @@ class Accounts:
             return
         fields = self.real(step.edit)
         thing.update(fields)
+        if "permissions" in fields:  # FAB gives it to every role anew
+            thing["permissions"] = sorted({*fields["permissions"], SITE})
         body = dict(fields)
         if "roles" in fields:
             body["roles"] = [{"name": role} for role in fields["roles"]]
