@@ -54,7 +54,8 @@ from ..module_utils._pod_state import pods_told, state
 from .status_table import Row, Status, aligned, consumption, look_at_metadata, look_at_queues
 
 HEAD: Row = ("pod", "component", "state", "since", "restarts", "heartbeat", "image")
-ENDED = ("Succeeded", "Failed")
+# What each pod of a task is for a while. How it ended its DAG run tells.
+PASSING = ("NotReady", "Running", "Terminating", "Succeeded", "Failed")
 
 
 def component(pod: dict[str, Any]) -> str:
@@ -74,14 +75,27 @@ def row(pod: dict[str, Any], ages: dict[str, float]) -> Row:
     restarts = sum(int(one.get("restartCount", 0)) for one in containers)
     name, since = str(pod["metadata"]["name"]), str(status.get("startTime") or "")
     address = status.get("podIP", "")
-    heartbeat = f"{ages[address]:.0f} s ago" if address in ages else ""
-    shown = " ".join(image[:19] for image in images)
+    heartbeat = f"{ages[address]:.0f}s" if address in ages else ""
+    shown = ",".join(image[:19] for image in images)
     return name, component(pod), state(pod)[0], since, str(restarts), heartbeat, shown
 
 
 def running_components(pods: list[dict[str, Any]]) -> list[str]:
     """The components of which a pod is ready."""
     return sorted({component(pod) for pod in pods if state(pod)[0] == "Running"})
+
+
+def unready_pods(pods: list[dict[str, Any]], name: str) -> list[str]:
+    """The pods of a release that should be ready and are not; not those that leave, nor of tasks."""
+    ours = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("release") == name]
+    well = ("Running", "Succeeded", "Terminating")
+    return sorted(pod["metadata"]["name"] for pod in ours if component(pod) != "task" and state(pod)[0] not in well)
+
+
+def is_on_its_way(task: dict[str, Any]) -> bool:
+    """Whether nothing is wrong with the pod of a task."""
+    what, why = state(task)
+    return what in PASSING or (what == "Pending" and not why)
 
 
 def cluster_table(
@@ -94,9 +108,7 @@ def cluster_table(
     rows = sorted(row(pod, ages) for pod in pods)
     ready = running_components(pods)
     status.problems += [f"No pod of component {name} is ready." for name in wanted or () if name not in ready]
-    # A task's pod that failed is kept to be looked at; its DAG run tells.
-    kept = [pod for pod in pods if not (component(pod) == "task" and (pod.get("status") or {}).get("phase") in ENDED)]
-    status.problems += pods_told(kept)
+    status.problems += pods_told([pod for pod in pods if component(pod) != "task" or not is_on_its_way(pod)])
     for name, told in (answers.get("health") or {}).get("components", {}).items():
         if told.get("status") not in ("healthy", None):
             status.problems.append(f"{name} is {told['status']}: {told['reason']}")
@@ -136,4 +148,9 @@ class FilterModule:
     """Filters of playbooks/status.yml on Kubernetes."""
 
     def filters(self) -> dict[str, Any]:
-        return {"cluster_table": cluster_table, "pods_told": pods_told, "running_components": running_components}
+        return {
+            "cluster_table": cluster_table,
+            "pods_told": pods_told,
+            "running_components": running_components,
+            "unready_pods": unready_pods,
+        }

@@ -88,7 +88,7 @@ class Status:
     ) -> None:
         """Judge a component of a host: ``known`` says that its heartbeat could be asked for, ``reason`` what its page
         lacks."""
-        heartbeat = "" if age is None else f"{age:.0f} s ago"
+        heartbeat = "" if age is None else f"{age:.0f}s"
         self.rows.append((host, name, found["state"], found["since"], str(found["restarts"]), heartbeat))
         cut_off = sentences(host, name, found)
         for sentence in cut_off:

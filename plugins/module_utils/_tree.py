@@ -69,7 +69,7 @@ def whole(path: str) -> bool:
     """Whether a directory is there, and still holds what its name is the digest of."""
     try:
         return digest(path) == os.path.basename(path)
-    except TreeError:
+    except (OSError, TreeError):  # also one that this user may not read
         return False
 
 

@@ -78,8 +78,9 @@ components:
       description: systemd's C(ActiveState), or V(absent) when there is no unit.
       type: str
     since:
-      description: When it entered that state.
+      description: When it entered that state (ISO 8601, UTC), or empty.
       type: str
+      sample: "2026-11-21T11:13:11Z"
     restarts:
       description: How often systemd restarted it.
       type: int
@@ -147,15 +148,21 @@ def link(path: str) -> str:
     return os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
 
 
+def moment(shown: str) -> str:
+    """Return a time as systemd shows it, C(Sat 2026-11-21 11:13:11 UTC), without the blanks that break tables."""
+    return "T".join(shown.split()[1:3]) + "Z" if shown else ""
+
+
 def units(module: AnsibleModule, pattern: str) -> dict[str, Any]:
     """Return what systemd says of the unit of that name or pattern, the one that runs if there are several."""
     _code, out, _err = module.run_command(
-        ["systemctl", "show", "--property=LoadState,ActiveState,StateChangeTimestamp,NRestarts", pattern])
+        ["systemctl", "show", "--property=LoadState,ActiveState,StateChangeTimestamp,NRestarts", pattern],
+        environ_update={"TZ": "UTC"})
     shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in out.split("\n\n")]
     found = [
         {
             "state": one.get("ActiveState", "unknown") if one.get("LoadState") == "loaded" else "absent",
-            "since": one.get("StateChangeTimestamp", ""),
+            "since": moment(one.get("StateChangeTimestamp", "")),
             "restarts": int(one.get("NRestarts") or 0),
         }
         for one in shown

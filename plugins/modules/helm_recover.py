@@ -13,6 +13,7 @@ description:
   - A killed run leaves a revision that helm calls pending, and helm then refuses everything. This module calls it
     failed, so that the next upgrade starts from what that revision had begun to apply.
   - Nothing but the record of the last revision is changed, and only when it is not finished.
+  - Helm does not look at what became of a release's objects while chart and values stay the same. This module does.
   - The result says whether the last revision has failed, since M(kubernetes.core.helm) takes the values of a failed one
     for applied.
 extends_documentation_fragment:
@@ -109,7 +110,9 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils._kubernetes import OPTIONS, cluster
 from ..module_utils._kubernetes_api import KubernetesError
-from ..module_utils._kubernetes_places import Places, name_of
+from ..module_utils._kubernetes_places import Places, declared, difference, name_of
+
+MANAGER = "helm"  # as helm itself calls itself
 
 
 def read(record: str) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def is_as_wanted(record: str, chart: str, values: dict[str, Any]) -> bool:
 
 
 def lost(record: str, places: Places) -> list[str]:
-    """What of a release is not there any more, or runs another number of pods than it is to."""
+    """What of a release is not there any more, or is not as it was given."""
     told = []
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the other one takes a second
     for one in filter(None, yaml.load_all(read(record).get("manifest") or "", Loader=loader)):
@@ -160,6 +163,8 @@ def lost(record: str, places: Places) -> list[str]:
             told.append(f"{name_of(one)} is not there")
         elif wanted is not None and found["spec"].get("replicas") != wanted:
             told.append(f"{name_of(one)} has {found['spec'].get('replicas')} replicas and not {wanted}")
+        elif changed := difference(declared(found), declared(places.apply(one, MANAGER, try_only=True))):
+            told.append(f"{name_of(one)} has another {changed} than it was given")
     return told
 
 

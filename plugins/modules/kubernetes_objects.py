@@ -65,21 +65,15 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._kubernetes import OPTIONS, cluster, selector
-from ..module_utils._kubernetes_api import APPLY, KubernetesError
-from ..module_utils._kubernetes_places import Object, Places, name_of
+from ..module_utils._kubernetes_api import KubernetesError
+from ..module_utils._kubernetes_places import Object, Places, declared, name_of
 from ..module_utils._pod_state import pods_told
 
 MANAGER = "windward.airflow"
-# What Kubernetes writes by itself.
-OWN = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 
 
 class Objects(Places):
     """Objects that are brought to what is declared."""
-
-    def apply(self, one: Object, was: Object | None, try_only: bool) -> Object:
-        options = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if try_only else {})}
-        return dict(self.api.patch(self.place(one), lasting(one, was or {}), APPLY, **options))
 
     def wait(self, one: Object, deadline: float) -> None:
         """Until all of its pods are ready."""
@@ -101,12 +95,6 @@ def lasting(one: Object, was: Object) -> Object:
     if one["kind"] != "StatefulSet" or not templates:
         return one
     return {**one, "spec": {**one["spec"], "volumeClaimTemplates": templates}}
-
-
-def declared(one: Object) -> Object:
-    """An object without what Kubernetes adds and what becomes of it."""
-    about = {key: value for key, value in one["metadata"].items() if key not in OWN}
-    return {**{key: value for key, value in one.items() if key != "status"}, "metadata": about}
 
 
 def lacks(one: Object) -> str:
@@ -149,7 +137,7 @@ def main() -> None:
         objects = Objects(cluster(module), module.params["namespace"])
         for one in definition:
             was = objects.read(one)
-            becomes = objects.apply(one, was, module.check_mode)
+            becomes = objects.apply(lasting(one, was or {}), MANAGER, module.check_mode)
             if was is None or declared(was) != declared(becomes):
                 applied.append(name_of(one))
                 before += [declared(was)] if was else []

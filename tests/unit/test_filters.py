@@ -119,9 +119,9 @@ def status(hosts: dict[str, Any], **answers: Any) -> dict[str, Any]:
 
 def test_status_names_a_time_only_where_systemd_knows_one() -> None:
     host = looked(scheduler="inactive", worker="absent")
-    host["components"]["scheduler"]["since"] = "Sat 2026-11-21 10:00:00 UTC"
+    host["components"]["scheduler"]["since"] = "2026-11-21T10:00:00Z"
     told = status({"h": host})
-    assert told["problems"] == ["h: scheduler is inactive since Sat 2026-11-21 10:00:00 UTC.", "h: worker is absent."]
+    assert told["problems"] == ["h: scheduler is inactive since 2026-11-21T10:00:00Z.", "h: worker is absent."]
     assert told["verdict"] == "not healthy"
 
 
@@ -199,7 +199,7 @@ def test_status_believes_no_process_that_gives_no_sign_of_life() -> None:
     both = {"h": looked(scheduler="active"), "i": looked(scheduler="active")}
     told = status(both, metadata={**METADATA, "jobs": jobs})
     assert told["problems"] == ["i: scheduler runs, but never gave a sign of life."]
-    assert told["verdict"] == "degraded" and "3 s ago" in told["lines"][1]
+    assert told["verdict"] == "degraded" and told["lines"][1].endswith(" 3s")
     old = [{"type": "SchedulerJob", "hostname": "10.0.0.1", "age": 600.0}]
     assert status(both, metadata={**METADATA, "jobs": old})["verdict"] == "not healthy"
 

@@ -61,24 +61,35 @@ def test_whether_a_release_is_what_is_wanted(
     assert is_as_wanted(record, str(tmp_path / "chart.tgz"), VALUES) is same
 
 
-def test_what_somebody_has_removed_or_scaled_is_told() -> None:
+def test_what_somebody_has_removed_scaled_or_changed_is_told() -> None:
     def one(kind: str, name: str, **spec: Any) -> dict[str, Any]:
         return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
+    images = [{"image": "a:1"}, {"image": "b:1"}]
     release = [
         one("Deployment", "a", replicas=1), one("Deployment", "b", replicas=2), one("Deployment", "scaled-by-others"),
         one("Service", "s"), one("Deployment", "gone", replicas=1), one("ServiceAccount", "gone-too"),
+        one("Deployment", "edited", replicas=1, containers=images), one("ConfigMap", "cut", a={"b": 1}),
     ]  # fmt: skip
-    there = {"a": 1, "b": 0, "scaled-by-others": 7, "s": None}
+    there = {"a": {"replicas": 1}, "b": {"replicas": 0}, "scaled-by-others": {"replicas": 7}, "s": {"added": True},
+             "edited": {"replicas": 1, "containers": [images[0], {"image": "b:2"}]}, "cut": {}}  # fmt: skip
 
     class Cluster:
         def read(self, wanted: dict[str, Any]) -> dict[str, Any] | None:
             name = wanted["metadata"]["name"]
-            return {"spec": {"replicas": there[name]}} if name in there else None
+            about = {**wanted["metadata"], "resourceVersion": "7"}
+            return {**wanted, "metadata": about, "spec": there[name]} if name in there else None
+
+        def apply(self, wanted: dict[str, Any], manager: str, try_only: bool) -> dict[str, Any]:
+            assert manager == "helm" and try_only
+            was = self.read(wanted) or {}
+            return {**was, "metadata": wanted["metadata"], "spec": {**was["spec"], **wanted["spec"]}}
 
     manifest = "".join(f"---\n# Source: a\n{json.dumps(part)}\n" for part in release) + "---\n# nothing\n"
     assert lost(packed({"manifest": manifest}), Cluster()) == [
-        "Deployment b has 0 replicas and not 2", "Deployment gone is not there", "ServiceAccount gone-too is not there"
+        "Deployment b has 0 replicas and not 2", "Deployment gone is not there", "ServiceAccount gone-too is not there",
+        "Deployment edited has another spec.containers[1].image than it was given",
+        "ConfigMap cut has another spec.a than it was given",
     ]  # fmt: skip
 
 

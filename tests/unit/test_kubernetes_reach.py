@@ -23,6 +23,7 @@ from ansible_collections.windward.airflow.plugins.filter.cluster_table import (
     cluster_table,
     pods_told,
     running_components,
+    unready_pods,
 )
 from ansible_collections.windward.airflow.plugins.filter.component_pods import component_pods
 from ansible_collections.windward.airflow.plugins.filter.writing_pod import writing_pod
@@ -192,7 +193,7 @@ def test_workers_and_queues_in_a_table() -> None:
     assert {"w: consumes default; 1 of 4 tasks run, 0 more are reserved", "queue default: 2 messages wait"} <= set(
         found["lines"]
     )
-    assert " 4 s ago " in found["lines"][1]
+    assert " 4s " in found["lines"][1]
     assert running_components([*pods, one("h", "worker", **{"worker-set": "heavy"})]) == [
         "scheduler", "worker", "worker-heavy"
     ]  # fmt: skip
@@ -222,6 +223,30 @@ def test_what_is_wrong_with_a_pod_is_said(change: dict[str, Any], said: str) -> 
     told = cluster_table([bad], {"metadata": METADATA}, ["dag-processor"])
     assert told["problems"] == ["No pod of component dag-processor is ready.", said]
     assert told["verdict"] == "not healthy"
+
+
+def test_pods_of_a_release_that_are_not_ready() -> None:
+    def ill(name: str, **labels: str) -> dict[str, Any]:
+        return changed(one(name, **labels), "status", "containerStatuses", value=[{"name": "x", "state": WAITING}])
+
+    leaving = changed(one("leaving"), "metadata", "deletionTimestamp", value="now")
+    pods = [one("well"), ill("c"), ill("b"), leaving, ill("task", dag_id="d"), ill("theirs", release="theirs")]
+    assert unready_pods(pods, "airflow") == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"phase": "Pending"}, []),
+        ({"conditions": UNREADY}, []),
+        ({"phase": "Pending", "conditions": UNSCHEDULED}, ["t is Pending. 0/2 nodes are available."]),
+        ({"containerStatuses": [{"name": "x", "state": WAITING}]}, ["t is ImagePullBackOff. no such tag"]),
+    ],
+)
+def test_a_task_s_pod_that_starts_or_ends_is_no_problem(change: dict[str, Any], said: list[str]) -> None:
+    task = one("t", "worker", dag_id="d")
+    task["status"].update(change)
+    assert cluster_table([task], {"metadata": METADATA})["problems"] == said
 
 
 def test_a_failed_task_s_pod_is_no_problem_and_an_unbound_volume_is() -> None:

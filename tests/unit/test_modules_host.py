@@ -203,11 +203,11 @@ def test_a_drain_ends_at_once_when_the_worker_cannot_be_asked() -> None:
 
 def test_the_unit_that_runs_is_told_of_when_a_name_has_several() -> None:
     def told(said: str) -> dict[str, Any]:
-        return component_info.units(SimpleNamespace(run_command=lambda _argv: (0, said, "")), "postgresql@*")
+        return component_info.units(SimpleNamespace(run_command=lambda _argv, **_: (0, said, "")), "postgresql@*")
 
-    block = "LoadState=loaded\nActiveState={}\nStateChangeTimestamp=then\nNRestarts=2\n"
+    block = "LoadState=loaded\nActiveState={}\nStateChangeTimestamp=Sat 2026-11-21 11:13:11 UTC\nNRestarts=2\n"
     assert told("") == {"state": "absent", "since": "", "restarts": 0}, "no unit has such a name"
-    assert told(block.format("failed")) == {"state": "failed", "since": "then", "restarts": 2}
+    assert told(block.format("failed")) == {"state": "failed", "since": "2026-11-21T11:13:11Z", "restarts": 2}
     assert told(block.format("failed") + "\n" + block.format("active"))["state"] == "active"
     assert component_info.memory()["total"] >= component_info.memory()["available"] > 0
 

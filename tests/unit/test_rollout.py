@@ -25,7 +25,7 @@ def rolled_out(tmp: Path, bad: str = "", *arguments: str) -> list[str]:
     """Play the role's own batches, of tasks that write down who runs them and fail on the bad host."""
     tasks = yaml.safe_load((ROOT / "roles/systemd/tasks/run.yml").read_text())
     (block,) = (task for task in tasks if "block" in task)
-    switch, restart = yaml.safe_load((ROOT / "roles/systemd/tasks/batch.yml").read_text())
+    switch, restart, _keep = yaml.safe_load((ROOT / "roles/systemd/tasks/batch.yml").read_text())
     program = "{{ 'false' if inventory_hostname == bad else 'true' }}"
     (tmp / "batch.yml").write_text(json.dumps([
         {"name": "Switch", "ansible.builtin.command": "true", "when": switch["when"][0]},

@@ -9,6 +9,7 @@ import io
 import os
 import tarfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.windward.airflow.plugins.module_utils import _tree
@@ -111,3 +112,10 @@ def test_a_directory_that_cannot_be_read_is_not_left_out(tree: Path, monkeypatch
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(_tree.TreeError, match="package can't be read: Permission denied"):
         _tree.digest(str(tree))
+
+
+def test_a_tree_of_which_something_cannot_be_read_is_not_whole(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = tree.rename(tree.parent / _tree.digest(str(tree)))
+    assert _tree.whole(str(named))
+    monkeypatch.setattr("builtins.open", Mock(side_effect=PermissionError(13, "Permission denied")))
+    assert not _tree.whole(str(named))
