@@ -15,6 +15,11 @@ description:
 extends_documentation_fragment:
   - windward.airflow.cluster
 options:
+  purpose:
+    description: What the rights are needed for. To V(remove) a deployment the rest need not be right.
+    type: str
+    choices: [deploy, remove]
+    default: deploy
   rights:
     description: "What the user must be allowed to, C({resource.group: [verb, ...]}), in that namespace."
     type: dict
@@ -52,12 +57,12 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description:
-    - The kubeconfig's C(context) that was used, the C(version) of Kubernetes, the phase of the C(namespace) and the
-      level of C(pod_security) that it enforces, C(denied) rights, phase and denied rights of each namespace
-      C(elsewhere), C(storage_classes) unless the user may not see them, the number of C(nodes) that take pods, sizes of
-      the C(claims) that are there, classes and access modes of these C(volumes), what of these names is C(helms) to
-      remove, C(images) of the StatefulSets among them, C(quotas) with what is used of them, and why pods would be
-      C(refused).
+    - The kubeconfig's C(context) that was used, the C(version) of Kubernetes, the phase of the C(namespace), whether it
+      is C(ours), and the level of C(pod_security) that it enforces, C(denied) rights, phase and denied rights of each
+      namespace C(elsewhere), C(storage_classes) unless the user may not see them, the number of C(nodes) that take
+      pods, sizes of the C(claims) that are there, classes and access modes of these C(volumes), what of these names is
+      C(helms) to remove, C(images) of the StatefulSets among them, C(quotas) with what is used of them, and why pods
+      would be C(refused).
   type: dict
   returned: success
   sample: {}
@@ -71,6 +76,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._kubernetes import OPTIONS, cluster
 from ..module_utils._kubernetes_api import Api, KubernetesError, NotThere
 
+MANAGER = "windward.airflow"
 LEVEL = "pod-security.kubernetes.io/enforce"
 # With these in the environment kubernetes.core or helm asks another cluster than the kubeconfig's, or as somebody else.
 ELSEWHERE = (
@@ -94,15 +100,15 @@ def denied(api: Api, namespace: str, rights: dict[str, list[str]]) -> dict[str, 
     return found
 
 
-def phase_of(api: Api, namespace: str) -> tuple[str, str]:
-    """The phase of a namespace, empty where there is none, and its level of Pod Security."""
+def phase_of(api: Api, namespace: str) -> tuple[str, dict[str, str]]:
+    """The phase of a namespace, empty where there is none, and its labels."""
     try:
         space = api.get(f"/api/v1/namespaces/{namespace}")
     except NotThere:
-        return "", ""
+        return "", {}
     except KubernetesError:
-        return "unknown", ""
-    return space["status"]["phase"], (space["metadata"].get("labels") or {}).get(LEVEL, "")
+        return "unknown", {}
+    return space["status"]["phase"], space["metadata"].get("labels") or {}
 
 
 def allowed(api: Api, path: str) -> list[dict[str, Any]] | None:
@@ -164,9 +170,12 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     namespace, names = module.params["namespace"], module.params["names"]
     api = cluster(module)
     version = api.get("/version")["gitVersion"]
-    phase, level = phase_of(api, namespace)
+    phase, labels = phase_of(api, namespace)
     rights = dict(module.params["rights"])
-    if not phase:
+    ours, removes = labels.get("app.kubernetes.io/managed-by") == MANAGER, module.params["purpose"] == "remove"
+    if removes and ours:
+        rights["namespaces"] = ["delete", "get"]
+    elif not phase and not removes:
         rights["namespaces"] = ["create", "get"]
     forbidden = denied(api, namespace, rights)
     inside = f"/api/v1/namespaces/{namespace}"
@@ -181,7 +190,8 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "context": api.way.context,
         "version": version.removeprefix("v"),
         "namespace": phase,
-        "pod_security": level,
+        "ours": ours,
+        "pod_security": labels.get(LEVEL, ""),
         "denied": forbidden,
         "elsewhere": {
             name: {"namespace": phase_of(api, name)[0], "denied": denied(api, name, wanted)}
@@ -215,6 +225,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **OPTIONS,
+            "purpose": {"type": "str", "choices": ["deploy", "remove"], "default": "deploy"},
             "rights": {"type": "dict", "default": {}},
             "elsewhere": {"type": "dict", "default": {}},
             "pods": {"type": "list", "elements": "dict", "default": []},

@@ -174,8 +174,16 @@ def test_missing_rights_are_listed(site: Site, tmp_path: Path) -> None:
     site.apply({"kind": "ServiceAccount", "metadata": place})
     role = ["--clusterrole=view", "--serviceaccount=airflow:looker"]
     site.kubectl("create", "rolebinding", "looker", *role)
-    said = refused(site, airflow_kubeconfig=site.kubeconfig_of("looker", tmp_path))
+    looker = site.kubeconfig_of("looker", tmp_path)
+    said = refused(site, airflow_kubeconfig=looker)
+    removal = site.play("playbooks/cleanup.yml", airflow_confirm="airflow", airflow_kubeconfig=looker)
+    password = site.play("playbooks/password.yml", airflow_kubeconfig=looker)
     site.kubectl("delete", "rolebinding/looker", "serviceaccount/looker")
+    why = "\n".join(removal.failures)
+    assert removal.code and "can't be removed, and nothing was" in why, why
+    assert "may not delete, get, list secrets" in why, why
+    why = "\n".join(password.failures)
+    assert password.code and "Kubernetes refuses" in why and 'cannot get resource "secrets"' in why, why
     assert "its user may not create, delete, patch, update deployments.apps" in said, said
     assert "may not create, delete, get, list, patch, update secrets" in said and "create, get pods/exec" in said, said
 

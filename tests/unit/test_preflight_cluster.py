@@ -17,6 +17,7 @@ from ansible_collections.windward.airflow.plugins.plugin_utils._preflight.rules.
     pods,
     rights,
     rights_elsewhere,
+    to_remove,
 )
 from preflight_case import CONTRACT, EXTERNAL, given
 
@@ -66,7 +67,7 @@ ROWS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {},
     ),
     (
-        "task_pods_place",
+        "task_pods_rights",
         "airflow_task_pods_namespace: 'jobs' - there your user may not create, watch pods",
         {"elsewhere": {"jobs": {"namespace": "Active", "denied": {"pods": ["create", "watch"]}}}},
         {},
@@ -144,6 +145,18 @@ def test_a_refusal(rule: str, says: str, changes: dict[str, Any], variables: dic
 
 def test_every_rule_speaks() -> None:
     assert {rule.__name__ for rule in registry.CLUSTER_RULES} == {*(row[0] for row in ROWS), "pod_security"}
+
+
+def test_a_removal_asks_for_the_rights_that_it_needs_and_no_more() -> None:
+    deployment, _wrong = engine.deployment(CONTRACT, GROUPS, given({"airflow_executor": "CeleryExecutor"}, GROUPS, {}))
+    host = deployment.hosts["c"]
+    wanted = to_remove(rights(host))
+    assert wanted["secrets"] == ["delete", "get", "list"] and wanted["replicasets.apps"] == ["list"]
+    assert not {"roles.rbac.authorization.k8s.io", "pods/exec", "deployments/scale.apps"} & wanted.keys()
+    seen = {**copy.deepcopy(FOUND), "version": "1.29.4", "storage_classes": {}, "denied": {"secrets": ["delete"]}}
+    (refused,) = engine.cluster_removable(host, seen)
+    assert "may not delete secrets" in str(refused)
+    assert engine.cluster_removable(host, {**seen, "namespace": ""}) == []
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,14 @@ def decrypted(loader: DataLoader, path: str) -> Iterator[str]:
         loader.cleanup_tmp_file(real)
 
 
-def result(findings: Iterable[Finding], **also: Any) -> dict[str, Any]:
+REFUSAL = "this can't be deployed:"
+
+
+def result(findings: Iterable[Finding], refusal: str = REFUSAL, **also: Any) -> dict[str, Any]:
     """All findings at once: refusals fail the task, warnings are shown as Ansible shows its own."""
     refused = [str(finding) for finding in findings if not finding.warning]
     warnings = [str(finding) for finding in findings if finding.warning]
-    verdict = {"failed": True, "msg": "\n".join(["this can't be deployed:", *refused])} if refused else also
+    verdict = {"failed": True, "msg": "\n".join([refusal, *refused])} if refused else also
     return {"changed": False, **verdict, **({"warnings": warnings} if warnings else {})}
 
 

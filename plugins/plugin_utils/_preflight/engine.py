@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .contract import Contract
 from .deployment import Deployment, Finding, Host, Unusable
-from .rules import CLUSTER_RULES, DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
+from .rules import CLUSTER_RULES, DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES, REMOVAL_RULES
 from .types import Problem, normal, problems, usable
 
 Subject = TypeVar("Subject", Host, Deployment)
@@ -51,6 +51,12 @@ def cluster_found(host: Host, facts: Mapping[str, Any]) -> list[Finding]:
     """What a cluster turned out to be, against what is to run there."""
     host.found = facts
     return _joined(_ask(CLUSTER_RULES, host), {host.name})
+
+
+def cluster_removable(host: Host, facts: Mapping[str, Any]) -> list[Finding]:
+    """Whether what was deployed there can be removed. Where there is no namespace, nothing is."""
+    host.found = facts
+    return _joined(_ask(REMOVAL_RULES if facts["namespace"] else [], host), {host.name})
 
 
 def deployment(

@@ -16,6 +16,7 @@ HOST_RULES: list[HostRule] = []
 DEPLOYMENT_RULES: list[DeploymentRule] = []
 FOUND_RULES: list[HostRule] = []
 CLUSTER_RULES: list[HostRule] = []
+REMOVAL_RULES: list[HostRule] = []
 
 
 def each_host(rule: HostRule) -> HostRule:
@@ -39,4 +40,10 @@ def when_found(rule: HostRule) -> HostRule:
 def when_cluster_found(rule: HostRule) -> HostRule:
     """Asked for the host of a cluster, after `host.found` was read there."""
     CLUSTER_RULES.append(rule)
+    return rule
+
+
+def also_when_removed(rule: HostRule) -> HostRule:
+    """Asked before what was deployed in the cluster is removed, too."""
+    REMOVAL_RULES.append(rule)
     return rule

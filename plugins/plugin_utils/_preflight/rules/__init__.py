@@ -10,7 +10,7 @@ tests/unit/test_preflight_rules.py makes it speak.
 
 from __future__ import annotations
 
-from ..registry import CLUSTER_RULES, DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES
+from ..registry import CLUSTER_RULES, DEPLOYMENT_RULES, FOUND_RULES, HOST_RULES, REMOVAL_RULES
 from . import (
     accounts,
     airflow_options,
@@ -37,6 +37,7 @@ __all__ = [
     "DEPLOYMENT_RULES",
     "FOUND_RULES",
     "HOST_RULES",
+    "REMOVAL_RULES",
     "accounts",
     "airflow_options",
     "broker",

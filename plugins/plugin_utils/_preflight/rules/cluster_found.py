@@ -12,7 +12,7 @@ from typing import Any
 from ....module_utils._chart_values import CONTAINER, POD
 from ....module_utils._kubernetes_objects import RIGHTS, SERVICE_USER, TASKS_RIGHTS
 from ..deployment import Finding, Host
-from ..registry import when_cluster_found
+from ..registry import also_when_removed, when_cluster_found
 from .cluster import COMPONENTS, amount, resources
 from .kind import OLDEST
 
@@ -51,6 +51,12 @@ def rights_elsewhere(host: Host) -> dict[str, dict[str, list[str]]]:
     """The same for other namespaces."""
     place = host["airflow_task_pods_namespace"]
     return {place: _granting({}, TASKS_RIGHTS)} if place else {}
+
+
+def to_remove(wanted: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What of such rights a removal needs: to look, and to remove."""
+    needed = {name: [verb for verb in verbs if verb in ("delete", "get", "list")] for name, verbs in wanted.items()}
+    return {name: verbs for name, verbs in needed.items() if verbs and "/" not in name}
 
 
 def _granting(wanted: dict[str, list[str]], rules: list[tuple[list[str], list[str]]]) -> dict[str, list[str]]:
@@ -100,6 +106,7 @@ def namespace_phase(host: Host) -> Iterator[Finding]:
         yield host.refuse("airflow_namespace", "is being removed: wait until it is gone, or give another", name)
 
 
+@also_when_removed
 @when_cluster_found
 def missing_rights(host: Host) -> Iterator[Finding]:
     """The user may do what the play does."""
@@ -110,10 +117,17 @@ def missing_rights(host: Host) -> Iterator[Finding]:
 
 @when_cluster_found
 def task_pods_place(host: Host) -> Iterator[Finding]:
-    """The namespace of tasks' pods is there, and the user may give tasks their rights in it."""
+    """The namespace of tasks' pods is there."""
     for name, place in host.found["elsewhere"].items():
         if not place["namespace"]:
             yield host.refuse("airflow_task_pods_namespace", "is not there: make it, or give another", name)
+
+
+@also_when_removed
+@when_cluster_found
+def task_pods_rights(host: Host) -> Iterator[Finding]:
+    """The user may give tasks their rights in it, and take them."""
+    for name, place in host.found["elsewhere"].items():
         for resource, verbs in place["denied"].items() if place["namespace"] else ():
             problem = f"there your user may not {', '.join(verbs)} {resource}: let somebody grant it"
             yield host.refuse("airflow_task_pods_namespace", problem, name)
