@@ -23,6 +23,9 @@ options:
     description: The digest that it must have.
     type: str
     required: true
+  version:
+    description: The version that it must be of. Unset means any.
+    type: str
   helm:
     description: The program helm.
     type: path
@@ -58,6 +61,7 @@ EXAMPLES = r"""
   windward.airflow.chart_tried:
     path: /srv/charts/airflow-1.22.0.tgz
     sha256: 1f7d1dfe3d58e2c54899950aba907a43625a18c8b6fb3c54760c21592129a5b6
+    version: 1.22.0
     name: airflow
     namespace: airflow
     values: {executor: CeleryExecutor}
@@ -80,15 +84,20 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+try:
+    import yaml
+except ImportError:  # said by main
+    yaml = None  # type: ignore[assignment]
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ..module_utils._chart import about, member
 
 
 def unknown(path: str, values: dict[str, Any]) -> list[str]:
     """Sections that the chart does not have, by its schema, which lets them be there all the same."""
-    with tarfile.open(path) as archive:
-        names = [one for one in archive.getnames() if one.count("/") == 1 and one.endswith("/values.schema.json")]
-        member = archive.extractfile(names[0]) if names else None
-        known = json.load(member).get("properties", values) if member else values
+    schema = member(path, "values.schema.json")
+    known = json.loads(schema).get("properties", values) if schema else values
     return sorted(values.keys() - known)
 
 
@@ -114,6 +123,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "required": True},
             "sha256": text,
+            "version": {"type": "str"},
             "helm": {"type": "path", "default": "helm"},
             "name": text,
             "namespace": text,
@@ -122,7 +132,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    path, wanted = module.params["path"], module.params["sha256"]
+    if yaml is None:
+        module.fail_json(msg=missing_required_lib("PyYAML"))
+    path, wanted, version = module.params["path"], module.params["sha256"], module.params["version"]
     try:
         found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
@@ -130,9 +142,11 @@ def main() -> None:
     if found != wanted:
         module.fail_json(msg=f"{path} has sha256:{found}, and the chart that is meant has sha256:{wanted}")
     try:
-        strange = unknown(path, module.params["values"])
-    except (tarfile.TarError, ValueError) as error:
+        strange, has = unknown(path, module.params["values"]), about(path).get("version")
+    except (tarfile.TarError, ValueError, yaml.YAMLError) as error:
         module.fail_json(msg=f"{path} can't be read: {error}")
+    if version and has != version:
+        module.fail_json(msg=f"{path} is version {has} of its chart, and the one that is meant is {version}")
     if strange:
         module.fail_json(msg=f"{path} does not know the values {', '.join(strange)}")
     memory, mark = module.params["memory"], digest(module)

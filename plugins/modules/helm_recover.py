@@ -108,6 +108,7 @@ except ImportError:  # said by main
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ..module_utils._chart import about
 from ..module_utils._kubernetes import OPTIONS, cluster
 from ..module_utils._kubernetes_api import KubernetesError
 from ..module_utils._kubernetes_places import Places, declared, difference, name_of
@@ -127,14 +128,6 @@ def as_failed(record: str) -> str:
     content["info"]["status"] = "failed"
     content["info"]["description"] = "The run was killed before it was finished"
     return base64.b64encode(gzip.compress(json.dumps(content).encode())).decode()
-
-
-def about(chart: str) -> dict[str, Any]:
-    """What a chart says of itself, at the top of its archive."""
-    with tarfile.open(chart) as archive:
-        names = [one for one in archive.getnames() if one.count("/") == 1 and one.endswith("/Chart.yaml")]
-        member = archive.extractfile(names[0]) if names else None
-        return dict(yaml.safe_load(member) or {}) if member else {}
 
 
 def compares(environment: dict[str, str]) -> bool:

@@ -88,13 +88,15 @@ def chart(tmp_path: Path) -> dict[str, Any]:
     """An archive that is the one that is meant, and a helm that takes one value for wrong."""
     archive, helm, schema = tmp_path / "airflow.tgz", tmp_path / "helm", b'{"properties": {"executor": {}}}'
     with tarfile.open(archive, "w:gz") as tar:
-        about = tarfile.TarInfo("airflow/values.schema.json")
-        about.size = len(schema)
-        tar.addfile(about, io.BytesIO(schema))
+        for name, content in (("values.schema.json", schema), ("Chart.yaml", b"version: 1.22.0")):
+            about = tarfile.TarInfo(f"airflow/{name}")
+            about.size = len(content)
+            tar.addfile(about, io.BytesIO(content))
     helm.write_text(HELM)
     helm.chmod(0o755)
     meant = hashlib.sha256(archive.read_bytes()).hexdigest()
-    return {"path": str(archive), "sha256": meant, "helm": str(helm), "name": "one", "namespace": "two"}
+    about = {"path": str(archive), "sha256": meant, "version": "1.22.0"}
+    return {**about, "helm": str(helm), "name": "one", "namespace": "two"}
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -129,6 +131,7 @@ def test_what_was_accepted_is_not_tried_again(chart: dict[str, Any], tmp_path: P
     [
         ({"path": "/nowhere/airflow.tgz"}, "There is no chart /nowhere/airflow.tgz: No such file or directory"),
         ({"sha256": "0" * 64}, f", and the chart that is meant has sha256:{'0' * 64}"),
+        ({"version": "1.21.0"}, "airflow.tgz is version 1.22.0 of its chart, and the one that is meant is 1.21.0"),
         ({"values": {"nonsense": 1}}, "airflow.tgz does not know the values nonsense"),
         ({"values": {"executor": "LocalExecutor"}}, "airflow.tgz does not take its values: Error: values don't"),
     ],
