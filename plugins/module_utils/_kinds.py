@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._client import AirflowApiError, Client
 from ._connection_uri import FIELDS as FROM_URI
 from ._connection_uri import from_uri
-from ._masks import MASK, Number, TooDeep, deep, extra_of, masked, parsed, sensitive, texts
+from ._masks import MASK, Number, Unreadable, deep, extra_of, masked, parsed, sensitive, texts
 from ._resource import Object, Plan, Resource
 from ._secrets import RESERVED
 
@@ -152,7 +152,7 @@ def declare_connection(element: Object) -> dict[str, Any]:
             raise ValueError(f"uri: {exc}") from None
     if fields.get("extra") is not None:
         if deep(fields["extra"]):
-            raise ValueError(f"extra {TooDeep()}")
+            raise ValueError(f"extra {Unreadable()}")
         try:
             fields["extra"] = json.loads(json.dumps(fields["extra"]))
         except (TypeError, ValueError):
@@ -229,13 +229,13 @@ def content(value: Any) -> Any:
     """What a variable's text stands for: Airflow's answer spells JSON anew, so two spellings are one value."""
     if not isinstance(value, str):
         if deep(value):
-            raise TooDeep
+            raise Unreadable
         return json.loads(json.dumps(value))
     if value[:1] not in MAY_BE_JSON:  # an exception for each of thousands of plain texts takes time
         return value
     try:
         means = parsed(value, parse_float=Number)
-    except TooDeep:
+    except Unreadable:
         raise
     except ValueError:
         return value
@@ -244,10 +244,10 @@ def content(value: Any) -> Any:
 
 
 def stored(text: str) -> Any:
-    """The same of what Airflow has: nobody can declare what is too deep, so as a text it differs from all."""
+    """The same of what Airflow has: nobody can declare what can't be read, so as a text it differs from all."""
     try:
         return content(text)
-    except TooDeep:
+    except Unreadable:
         return text
 
 
@@ -267,7 +267,7 @@ def declare_variable(element: Object) -> dict[str, Any]:
     value = given_value(element)
     try:
         value = None if value is None else content(value)
-    except TooDeep as exc:
+    except Unreadable as exc:
         raise ValueError(f"value {exc}") from None
     except (TypeError, ValueError):
         raise ValueError("value holds something that JSON doesn't know") from None

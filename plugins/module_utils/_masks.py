@@ -43,19 +43,25 @@ def deep(value: Any) -> bool:
 
 
 def parsed(text: str, **how: Any) -> Any:
-    """JSON that can be walked through. The ValueError of what is none tells its depth, if that is why."""
+    """JSON that can be walked through. What is JSON and can't be is Unreadable, what is none another ValueError."""
     try:
         value = json.loads(text, **how)
     except RecursionError:
-        raise TooDeep from None
+        raise Unreadable from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        raise Unreadable("holds a number of more digits than Python reads") from None
     if text.count("[") + text.count("{") > DEEPEST and deep(value):  # to count takes no time
-        raise TooDeep
+        raise Unreadable
     return value
 
 
-class TooDeep(ValueError):
-    def __init__(self) -> None:
-        super().__init__(f"is nested in more than {DEEPEST} levels")
+class Unreadable(ValueError):
+    """Airflow would store it, and from then on fail whenever it is asked for it or for a list with it."""
+
+    def __init__(self, why: str = f"is nested in more than {DEEPEST} levels") -> None:
+        super().__init__(why)
 
 
 def masked(value: Any, name: object = None) -> Any:
@@ -71,7 +77,7 @@ def masked_text(text: str | None, name: str | None = None) -> str | None:
     """The same for a text that may be JSON. Without a secret in it, it stays letter by letter."""
     try:
         value = parsed(text or "")
-    except TooDeep:
+    except Unreadable:
         return MASK  # what it holds is not known
     except ValueError:
         return masked(text or None, name) or text
@@ -83,7 +89,7 @@ def extra_of(connection: Mapping[str, Any]) -> dict[str, Any]:
     """A connection's extra as the API gives it; nothing for what is no JSON object, which no API can have written."""
     try:
         extra = parsed(connection.get("extra") or "{}")
-    except TooDeep as exc:
+    except Unreadable as exc:
         raise AirflowApiError(f"The extra of connection {connection.get('connection_id')} {exc}") from None
     except ValueError:
         return {}

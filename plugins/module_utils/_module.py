@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ._client import AirflowApiError, Client
-from ._masks import TooDeep, deep, texts, without
+from ._masks import Unreadable, deep, texts, without
 
 
 def _option(variable: str, **spec: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def run(
     module.checked = True
     for name, value in module.params.items():
         if deep(value):
-            module.refuse(f"{deepest(name, value, module.argument_spec[name])} {TooDeep()}")
+            module.refuse(f"{deepest(name, value, module.argument_spec[name])} {Unreadable()}")
         if wrong := truth_for_number(name, value, module.argument_spec[name]):
             module.refuse(f"{wrong} must be a number, not true or false")
         if reason := unsendable(value):

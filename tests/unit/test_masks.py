@@ -11,7 +11,7 @@ from ansible_collections.windward.airflow.plugins.module_utils._client import Ai
 from ansible_collections.windward.airflow.plugins.module_utils._kinds import VARIABLE, content, hides_variable, stored
 from ansible_collections.windward.airflow.plugins.module_utils._masks import (
     DEEPEST,
-    TooDeep,
+    Unreadable,
     deep,
     extra_of,
     masked_text,
@@ -122,9 +122,17 @@ def test_depth() -> None:
 
 @pytest.mark.parametrize("text", DEEP)
 def test_what_is_too_deep_is_said(text: str) -> None:
-    with pytest.raises(TooDeep):
+    with pytest.raises(Unreadable):
         content(text)
     assert "value is nested in more than 100 levels" in str(VARIABLE.wrong({"key": "k", "value": text}))
     assert stored(text) == text and masked_text(text) == "***"
     with pytest.raises(AirflowApiError, match="extra of connection c is nested"):
         extra_of({"connection_id": "c", "extra": text})
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "-" + "1" * 5000, '{"a": [' + "1" * 5000 + "]}"])
+def test_a_number_that_airflow_would_store_and_never_read_again(text: str) -> None:
+    """Python reads no integer of more than 4300 digits (docs.python.org/3/library/stdtypes.html#int-max-str-digits)."""
+    assert "value holds a number of more digits" in str(VARIABLE.wrong({"key": "k", "value": text}))
+    assert stored(text) == text and masked_text(text) == "***"
+    assert not VARIABLE.wrong({"key": "k", "value": f"is {text}"})
