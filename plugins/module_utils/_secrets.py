@@ -13,17 +13,18 @@ import re
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from ._client import PAGE, TRIES, AirflowApiError, Client
-from ._masks import MASK, Path, extra_of, leaves, masked, numbers, sensitive, texts
+from ._masks import MASK, Path, extra_of, leaves, masked, numbers, parsed, sensitive, texts
 
 VARIABLES = "/api/v2/variables"
 LOG = "/api/v2/eventLogs"
 RESERVED = "windward_fingerprints_"  # no name that Airflow takes for a secret's: it would mask the value
-DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+DATE = re.compile(r"(19[7-9]|2\d\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 VERSION = "v2"  # of the fingerprints' form
 RESTORED = 5  # levels below which Airflow restores no mask: `MAX_RECURSION_DEPTH` of its SecretsMasker
 UNSEEN = {"event": 0, "when": "1970-01-01T00:00:00Z", "who": None}  # a write that the log doesn't show
@@ -144,7 +145,7 @@ def unpack(text: str | None) -> Any:
     if version != VERSION:
         return None
     try:
-        return json.loads(zlib.decompress(base64.b64decode(rest.replace(" ", ""), validate=True)))
+        return parsed(zlib.decompress(base64.b64decode(rest.replace(" ", ""), validate=True)).decode())
     except (ValueError, binascii.Error, zlib.error):
         return None
 
@@ -177,9 +178,17 @@ def _whole(entry: Any) -> bool:
     if not isinstance(entry, dict) or not {*UNSEEN, "macs", "key"} <= entry.keys():
         return False
     events = (entry["event"], entry.get("wrote", 0))
-    if not all(isinstance(one, int) for one in events) or not DATE.fullmatch(str(entry["when"])):
+    if not all(isinstance(one, int) for one in events) or not _is_moment(entry["when"]):
         return False
     return isinstance(entry["macs"], dict) and all(isinstance(mac, str) for mac in entry["macs"].values())
+
+
+def _is_moment(text: Any) -> bool:
+    """Whether Airflow takes it for a time: it is asked for the log since then."""
+    try:
+        return bool(DATE.fullmatch(text) and datetime.fromisoformat(text.replace("Z", "+00:00")))
+    except (TypeError, ValueError):
+        return False
 
 
 def _entry(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,10 @@ options:
 notes:
   - Whether a user is active can be read over the API and not changed. The module warns about a user that is not, who
     can be activated in Airflow's user interface.
+  - The account that the task itself logs in as, O(api_username), can be given other roles and removed as any other. The
+    module warns about it, and whether another administrator is left is yours to know.
+  - In check mode a role that is not there is warned about and taken for one that an earlier task of the play makes; a
+    run fails without it.
 seealso:
   - module: windward.airflow.user_info
   - module: windward.airflow.role
@@ -211,6 +215,9 @@ def manage(module: AnsibleModule, client: Client) -> dict[str, Any]:
             foresee(module, client, found)
     wanted = {**{field: params[field] for field in USER_FIELDS}, "password": wanted_password(module, client, found)}
     wanted["roles"] = None if params["roles"] is None else sorted(set(params["roles"]))
+    itself = name.casefold() == (params["api_username"] or "").casefold()
+    if current and itself and (params["state"] == "absent" or wanted["roles"] not in (None, current["roles"])):
+        module.warn(f"User {name} is the one that this task logs in as")
     result = replace(USER, encode=encoder(params["password"])).settle(module, client, name, current, wanted)
     if result["user"]:
         del result["user"]["password"]

@@ -138,6 +138,19 @@ def test_the_password_of_a_user_who_is_not_active_is_not_tried(api: ScriptedApi,
     assert (result["changed"], result["diff"][0]["after"]["password"]) == (True, "(perhaps another secret)")
 
 
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [({"roles": ["A"]}, True), ({"state": "absent"}, True), ({"roles": ["A", "R"]}, False), ({}, False)],
+)
+def test_who_demotes_or_removes_themselves_is_warned(
+    api: ScriptedApi, run: Run, options: dict[str, Any], warned: bool
+) -> None:
+    api.expect_log_in().expect("GET", f"{USERS}/eve", 200, eve())
+    log_in = {"api_token": None, "api_username": "Eve", "api_password": "x"}
+    result = run("user", True, username="eve", **log_in, **options)
+    assert result["warnings"] == (["User eve is the one that this task logs in as"] if warned else [])
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_user_is_changed(api: ScriptedApi, run: Run, check: bool) -> None:
     api.expect("GET", f"{USERS}/EVE", 200, eve())

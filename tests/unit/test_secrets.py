@@ -8,6 +8,7 @@ import base64
 import hmac
 import json
 import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
@@ -95,7 +96,11 @@ def test_the_reserved_names_are_not_masked_and_their_values_can_not_be() -> None
     assert max(len(word) for word in text.split()) <= 4, "Airflow masks secrets of five characters or more"
 
 
-@pytest.mark.parametrize("text", ["", "v2 ***", "v2 abc", "v2 AAAA", "v1 eJyr rgUA AXUA +Q==", None, "nonsense é"])
+DEEP = "v2 " + base64.b64encode(zlib.compress(b"[" * 100_000 + b"]" * 100_000)).decode()
+UNREAD = ["", "v2 ***", "v2 abc", "v2 AAAA", DEEP, "v1 eJyr rgUA AXUA +Q==", None, "nonsense é"]
+
+
+@pytest.mark.parametrize("text", UNREAD)
 def test_what_can_not_be_read_is_nothing(text: Any) -> None:
     assert unpack(text) is None
 
@@ -326,8 +331,12 @@ def test_what_a_merge_left_is_still_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"event": "x"}, {"when": 5}, {"when": "soon"}, {"macs": 5}, {"macs": {"a": []}}, {"wrote": None}]
-)
+    "change",
+    [
+        {"event": "x"}, {"when": 5}, {"when": "soon"}, {"when": "2026-13-45T99:99:99Z"},
+        {"when": "0000-01-01T00:00:00Z"}, {"macs": 5}, {"macs": {"a": []}}, {"wrote": None},
+    ],
+)  # fmt: skip
 def test_what_others_wrote_into_the_reserved_variables_is_nothing(change: dict[str, Any]) -> None:
     server, key = Server(), "a key of an operator"
     write(server, key, "x")
