@@ -54,6 +54,7 @@ from ..module_utils._pod_state import pods_told, state
 from .status_table import Row, Status, aligned, consumption, look_at_metadata, look_at_queues
 
 HEAD: Row = ("pod", "component", "state", "since", "restarts", "heartbeat", "image")
+SERVERS = ("postgresql", "redis")  # of ours, beside the release
 # What each pod of a task is for a while. How it ended its DAG run tells.
 PASSING = ("NotReady", "Running", "Terminating", "Succeeded", "Failed")
 
@@ -86,10 +87,20 @@ def running_components(pods: list[dict[str, Any]]) -> list[str]:
 
 
 def unready_pods(pods: list[dict[str, Any]], name: str) -> list[str]:
-    """The pods of a release that should be ready and are not; not those that leave, nor of tasks."""
-    ours = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("release") == name]
+    """The pods of a release and of its servers that should be ready and are not; not those that leave, nor of tasks."""
     well = ("Running", "Succeeded", "Terminating")
-    return sorted(pod["metadata"]["name"] for pod in ours if component(pod) != "task" and state(pod)[0] not in well)
+    return sorted(
+        pod["metadata"]["name"]
+        for pod in pods
+        if is_lasting(pod, pod["metadata"].get("labels") or {}, name) and state(pod)[0] not in well
+    )
+
+
+def is_lasting(pod: dict[str, Any], labels: dict[str, str], name: str) -> bool:
+    """Whether a pod is one of the release's components, or of the servers beside it."""
+    if component(pod) in SERVERS:
+        return labels.get("app.kubernetes.io/part-of") == name
+    return labels.get("release") == name and component(pod) != "task"
 
 
 def is_on_its_way(task: dict[str, Any]) -> bool:

@@ -96,10 +96,15 @@ def refuse_team(plan: Plan) -> str | None:
     return "team_name has more than 50 characters" if len(plan.after.get("team_name") or "") > 50 else None
 
 
+OWN_POOL = {"description": "Default pool", "team_name": ""}
+
+
 def refuse_pool(name: str, plan: Plan) -> str | None:
     if plan.after and plan.after["slots"] is not None and not -1 <= plan.after["slots"] < 2**31:
         return "slots must be -1 (no limit) or more, up to 2147483647"
-    if name == "default_pool" and (plan.action == "delete" or {"description", "team_name"} & {*plan.fields}):
+    # Before Airflow is asked what it has, what it always has may be declared.
+    differs = {one for one, own in OWN_POOL.items() if one in plan.fields and (plan.before or plan.after[one] != own)}
+    if name == "default_pool" and (plan.action == "delete" or differs):
         return "Airflow's own pool can be resized, but neither described nor deleted nor given to a team"
     if not 0 < len(name) <= 256 or "\n" in name:
         return "the name must have 1 to 256 characters, and no line break"

@@ -101,6 +101,22 @@ def test_check_mode_predicts_what_is_restarted(vm: Deployment, variables: dict[s
     assert [name for name, old, new in pairs if old != new] == restarted
 
 
+def test_the_administrator_logs_in_with_the_declared_password(vm: Deployment) -> None:
+    """Also after somebody has given the account another one."""
+    declared = {"airflow_admin_password": "declared-when-it-ran-long"}
+    assert deploy(vm, "--check", "--tags", "airflow", **declared).restarted() == []
+    assert deploy(vm, "--tags", "airflow", **declared).restarted() == []
+    assert vm.secrets()["admin_password"] == declared["airflow_admin_password"]
+    with vm.api() as api:
+        assert api.get("/api/v2/pools")["pools"]
+    vm.shell("airflow users reset-password --username admin --password another-of-somebody")
+    (changed,) = deploy(vm, "--tags", "airflow", **declared).changed
+    assert changed.endswith("Make the administrator and the collection's own service account")
+    with vm.api() as api:
+        assert api.get("/api/v2/pools")["pools"]
+    assert deploy(vm, "--tags", "airflow", **declared).changed == []
+
+
 def test_broken_dags_are_refused_and_the_old_ones_stay(vm: Deployment, dags: Path) -> None:
     before = served(vm)
     (dags / "broken.py").write_text("from airflow.sdk import DAG\n\nDAG('x', schedule=1 / 0)\n")

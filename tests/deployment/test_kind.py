@@ -472,6 +472,15 @@ def test_what_runs_is_drained_and_stopped_before_its_schema_changes(cluster: Clu
     assert deploy(cluster, "--tags", "data,airflow", airflow_admin_email="other@example.org").changed == []
 
 
+def test_the_administrator_logs_in_with_the_declared_password(cluster: Cluster) -> None:
+    declared = {"airflow_admin_email": "other@example.org", "airflow_admin_password": "declared-when-it-ran-long"}
+    deploy(cluster, "--tags", "data,airflow", **declared)
+    assert cluster.secrets()["admin_password"] == declared["airflow_admin_password"]
+    with cluster.api() as api:
+        assert api.get("/api/v2/pools")["pools"]
+    assert deploy(cluster, "--tags", "data,airflow", **declared).changed == []
+
+
 def test_lost_secrets_are_not_made_anew(cluster: Cluster) -> None:
     kept = json.loads(cluster.kubectl("get", "secret", f"{cluster.name}-secrets", "-ojson"))
     cluster.kubectl("delete", "secret", f"{cluster.name}-secrets")

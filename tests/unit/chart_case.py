@@ -79,7 +79,7 @@ DEPLOYMENT: dict[str, Any] = {
     "redis_port": 6379,
     "migrate": "print('migrated')",
     "local_settings": LOCAL_SETTINGS.read_text(encoding="utf-8"),
-    "accounts": [{"username": "admin", "email": "admin@example.com", "role": "Admin"}],
+    "accounts": [{"username": "admin", "email": "admin@example.com", "role": "Admin", "update_password": "on_create"}],
 }
 
 

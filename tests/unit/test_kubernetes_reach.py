@@ -231,7 +231,9 @@ def test_pods_of_a_release_that_are_not_ready() -> None:
 
     leaving = changed(one("leaving"), "metadata", "deletionTimestamp", value="now")
     pods = [one("well"), ill("c"), ill("b"), leaving, ill("task", dag_id="d"), ill("theirs", release="theirs")]
-    assert unready_pods(pods, "airflow") == ["b", "c"]
+    server = {"component": "redis", "release": "", "app.kubernetes.io/part-of": "airflow"}
+    servers = [ill("redis", **server), ill("other", **{**server, "app.kubernetes.io/part-of": "other"})]
+    assert unready_pods([*pods, *servers], "airflow") == ["b", "c", "redis"]
 
 
 @pytest.mark.parametrize(

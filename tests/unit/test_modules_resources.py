@@ -563,6 +563,19 @@ def test_the_default_pool_is_resized_by_a_mask(api: ScriptedApi, run: Run) -> No
     assert [entity["name"] for action in (own, other) for entity in action["entities"]] == ["default_pool", "p"]
 
 
+def test_the_default_pool_may_be_declared_as_it_is(api: ScriptedApi, run: Run) -> None:
+    own = {**DEFAULT_POOL, "description": "Default pool"}
+    for slots in (3, 64):
+        api.expect("GET", "/api/v2/pools", 200, listing("pools", own))
+        if slots == 64:
+            api.expect("GET", "/api/v2/version", 200, VERSION)
+            api.expect("PATCH", "/api/v2/pools", 200, done(update=["default_pool"]))
+        declared = {"name": "default_pool", "slots": slots, "description": "Default pool"}
+        assert run("resources", pools=[declared])["changed"] is (slots == 64)
+    (action,) = api.requests[-1].body["actions"]
+    assert action["update_mask"] == ["slots", "include_deferred"]
+
+
 def test_the_default_pool_of_an_airflow_that_knows_no_mask_in_bulk(api: ScriptedApi, run: Run) -> None:
     api.expect("GET", "/api/v2/pools", 200, listing("pools", DEFAULT_POOL, POOL_ROW))
     api.expect("GET", "/api/v2/version", 200, {"version": "3.1.8"})

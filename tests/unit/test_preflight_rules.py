@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -1290,7 +1291,10 @@ ACCEPTED = [
             {"connection_id": "d", "conn_type": "http", "port": "80", "extra": {"a": [1]}},
             {"connection_id": "gone", "state": "absent"},
         ],
-        "airflow_variables": [{"key": "a", "src": "/on/the/operator/host"}, {"key": "b", "value": 0}],
+        "airflow_variables": [
+            {"key": "a", "src": "/on/the/operator/host"}, {"key": "b", "value": 0},
+            {"key": "c", "value": date(2026, 1, 2)}, {"key": "d", "value": {"since": [date(2026, 1, 2)]}},
+        ],
     },
     {"airflow_users": [user(), {"username": "gone", "state": "absent"}], "airflow_roles": [{"name": "r"}]},
     {"airflow_mine": 1, "airflow_ignore_variables": ["airflow_mine"]},

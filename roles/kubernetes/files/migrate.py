@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import secrets
+from typing import Any
 
 import psycopg2
 from psycopg2 import sql
@@ -43,7 +44,7 @@ def databases() -> None:
     connection.close()
 
 
-def rows(statement: str) -> list[str]:
+def rows(statement: str) -> list[Any]:
     """The first column of a query to the metadata database."""
     url = libpq(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
@@ -111,14 +112,26 @@ def migrate() -> list[str]:
     return rows("SELECT version_num FROM alembic_version")
 
 
+def another_password(held: str | None, password: str) -> bool:
+    from werkzeug.security import check_password_hash
+
+    return not check_password_hash(held or "", password)
+
+
 def accounts() -> list[str]:
-    """The administrator and the collection's own account. One without a password can't log in with one."""
-    there = rows("SELECT username FROM ab_user")
+    """The administrator and the collection's own account. One without a password can't log in with one; a declared
+    one is kept up."""
+    there = dict(rows("SELECT json_build_array(username, password) FROM ab_user"))
     missing = [one for one in ACCOUNTS if one["username"] not in there]
-    if missing:
+    declared = [one["username"] for one in ACCOUNTS if one["update_password"] == "always" and one["username"] in there]
+    renewed = [name for name in declared if another_password(there[name], GIVEN["passwords"][name])]
+    if missing or renewed:
         from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
         with get_application_builder() as builder:
+            for name in renewed:
+                if not builder.sm.reset_password(builder.sm.find_user(username=name).id, GIVEN["passwords"][name]):
+                    raise SystemExit(f"FAB refused to change the password of {name}")
             for one in missing:
                 name, role = one["username"], builder.sm.find_role(one["role"])
                 password = GIVEN["passwords"].get(name) or secrets.token_urlsafe(32)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from ....module_utils._kinds import KINDS, Kind
@@ -38,9 +39,18 @@ def resource(host: Host) -> Iterator[Finding]:
                 yield host.refuse(path, reason, None)
 
 
+def _as_sent(value: Any) -> Any:
+    """A value as Ansible hands it to a module, where a date of YAML is its text."""
+    if isinstance(value, Mapping):
+        return {key: _as_sent(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_sent(one) for one in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def _refused(kind: Kind, element: Mapping[str, Any]) -> str | None:
     # A file named by `src` is on the operator host, which isn't asked here.
-    given = {key: normal(value, kind.options[key]) for key, value in element.items() if key != "src"}
+    given = {key: normal(_as_sent(value), kind.options[key]) for key, value in element.items() if key != "src"}
     if "src" in element:
         given.setdefault("value", "")
     reason = kind.wrong(given)
