@@ -112,7 +112,8 @@ def main() -> None:
         found = _release.query("SELECT id FROM ab_user WHERE username = %s AND active", [module.params["username"]],
                                release, module.params["user"], variables)
     except _release.ReleaseError as error:
-        module.exit_json(changed=False, available=False, msg=f"The metadata database gives no account: {error}")
+        why = str(error).strip().splitlines()[-1]  # below where it came from
+        module.exit_json(changed=False, available=False, msg=f"The metadata database gives no account: {why}")
     if not found:
         module.exit_json(changed=False, available=False, msg="There is no active account '{}'.".format(
             module.params["username"]))
