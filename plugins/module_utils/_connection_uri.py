@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -41,6 +42,21 @@ def from_uri(uri: str) -> dict[str, Any]:
         raise
     except ValueError:
         raise UriError("Airflow can't read this URI") from None
+
+
+def refuse_unquoted(uri: str) -> None:
+    """Raise an error for what Airflow would read otherwise than it must be meant: a login or password in which a letter
+    that ends them was not percent-encoded. A part of it would become a name that is no secret, or be dropped."""
+    _scheme, _colon, rest = uri.partition("://")
+    if "#" in rest:
+        raise UriError("Airflow reads nothing from a # on: write it as %23")
+    rest = re.sub(r"\A[\w+.-]*://", "", rest)  # of a protocol
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    path, _mark, query = rest[len(authority) :].partition("?")
+    names = [pair.partition("=")[0] for pair in query.split("&")]
+    if ":" in authority and "@" not in authority and any("@" in part for part in (path, *names)):
+        told = "write / and ? in login and password as %2F and %3F, and that @ as %40"
+        raise UriError(f"an @ stands behind the host: {told}")
 
 
 def _normal(connection: Mapping[str, Any]) -> dict[str, Any]:

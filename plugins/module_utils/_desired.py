@@ -346,7 +346,9 @@ def _write(client: Client, one: Work, one_by_one: bool) -> None:
             deleted = {s.name for s in one.changing if s.plan.action == "delete"} & one.done
             merged = {a_step.name: [*replaced(a_step.plan.before["extra"], a_step.wanted["extra"], ("extra",))]
                       for a_step in one.changing if a_step.rest}  # fmt: skip
-            secret = {a_step.name for a_step in one.changing if a_step.element.get("secret")}
+            # Once declared to be one, it stays so until it is declared to be none.
+            secret = {s.name for s in one.changing
+                      if s.element.get("secret") or (s.element.get("secret") is None and one.known.was_secret(s.name))}
             one.known.record(writes, deleted, merged, secret, one_by_one)
 
 

@@ -14,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._client import AirflowApiError, Client
 from ._connection_uri import FIELDS as FROM_URI
-from ._connection_uri import from_uri
+from ._connection_uri import from_uri, refuse_unquoted
 from ._masks import MASK, Number, Unreadable, deep, extra_of, masked, parsed, sensitive, texts
 from ._resource import Object, Plan, Resource
 from ._secrets import RESERVED
@@ -152,6 +152,7 @@ def declare_connection(element: Object) -> dict[str, Any]:
         if both:
             raise ValueError(f"uri and {', '.join(both)} can't be given together")
         try:
+            refuse_unquoted(element["uri"])
             fields.update({**{name: EMPTY.get(name, "") for name in FROM_URI}, **from_uri(element["uri"])})
         except ValueError as exc:
             raise ValueError(f"uri: {exc}") from None

@@ -66,6 +66,8 @@ options:
     description:
       - The connection as one URI, by Airflow's rules. It says everything but the description; what it leaves out is
         removed.
+      - A login or password in it is percent-encoded. A C(#), from which on Airflow reads nothing, and an C(@) behind
+        the host's port are refused, since a part of a password would become something else.
     type: str
   state:
     description: Whether the connection is to exist.
@@ -156,8 +158,11 @@ from typing import Any
 from ..module_utils._client import AirflowApiError, Client
 from ..module_utils._desired import SECRETS_OPTIONS, manage_one
 from ..module_utils._kinds import CONNECTION
+from ..module_utils._masks import MASK, texts, without
 from ..module_utils._merge import joined
 from ..module_utils._module import Module, run
+
+SHORTEST = 4  # letters of a value that is looked for in what a test says
 
 
 def manage(module: Module, client: Client) -> dict[str, Any]:
@@ -169,8 +174,11 @@ def manage(module: Module, client: Client) -> dict[str, Any]:
     after = {**step.plan.after, "extra": joined(step.rest, step.plan.after["extra"] or {})}
     fields = {name: value for name, value in after.items() if value}
     body = {"connection_id": step.name, **CONNECTION.encode(fields, step.element)}
+    hidden: dict[int, set[str]] = {}  # drivers quote what they are given
+    for text in texts([after["extra"], after.get("password")]):
+        hidden.setdefault(len(text), set()).update([text] if len(text) >= SHORTEST and MASK not in text else [])
     try:
-        answer = client.request("POST", "/api/v2/connections/test", body=body)
+        answer = without(client.request("POST", "/api/v2/connections/test", body=body), hidden)
     except AirflowApiError as exc:
         hint = "; is [core] test_connection Enabled?" if exc.status == 403 else ""
         raise AirflowApiError(f"{exc}{hint}", exc.status, {**result}) from None

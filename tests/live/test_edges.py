@@ -299,3 +299,16 @@ def test_what_yaml_says_and_what_looks_like_a_template(client: Client, run: Run,
             "connections": [{"connection_id": f"{prefix}_c", "state": "absent"}],
         }
         run("resources", fingerprint_key=KEY, **absent)
+
+
+def test_what_was_declared_secret_stays_one_until_it_is_declared_to_be_none(
+    settled: Settled, run: Run, prefix: str
+) -> None:
+    """Its name says nothing, so only what is kept of the declaration tells export and diffs."""
+    key, value = f"{prefix}plain", "VerySecretOne1"
+    settled("variable", key=key, value=value, secret=True)
+    settled("variable", key=key, description="d")
+    assert value not in str(run("variable", True, key=key, description="e", fingerprint_key=KEY))
+    assert value not in run("export", kinds=["variables"])["content"]
+    settled("variable", key=key, description="f", secret=False)
+    assert value in str(run("variable", True, key=key, description="g", fingerprint_key=KEY))

@@ -500,6 +500,15 @@ def test_connection_test_that_fails(api: ScriptedApi, run: Run) -> None:
     assert result["failed"] and result["changed"] and "its test failed: no route" in result["msg"]
 
 
+def test_what_a_test_says_quotes_no_secret(api: ScriptedApi, run: Run) -> None:
+    api.expect("GET", f"{CONNECTIONS}/c", 404, NOT_FOUND).expect("GET", "/api/v2/version", 200, VERSION)
+    api.expect("PATCH", CONNECTIONS, 200, done(create=["c"]))
+    api.expect("POST", f"{CONNECTIONS}/test", 200, {"status": False, "message": 'no mode "a-mode" for pass-me in db'})
+    declared = {"conn_type": "x", "password": "pass-me", "schema": "db", "extra": {"mode": "a-mode", "n": ["db"]}}
+    result = run("connection", connection_id="c", test=True, update_secrets="always", **declared)
+    assert 'no mode "********" for ******** in db' in result["msg"]
+
+
 def test_what_is_tested_is_what_was_stored(api: ScriptedApi, run: Run) -> None:
     row = {**ROW, "connection_id": "c", "password": None, "extra": '{"timeout": 5}'}
     api.expect("GET", f"{CONNECTIONS}/c", 200, row).expect("GET", "/api/v2/version", 200, VERSION)

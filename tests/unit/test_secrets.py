@@ -105,6 +105,14 @@ def test_what_can_not_be_read_is_nothing(text: Any) -> None:
     assert unpack(text) is None
 
 
+@pytest.mark.parametrize(
+    "uri",
+    ["x://l:p@h:80/a@b", "sqlite:///srv/a@b.db", "x://h/a@b", "http://h:80/p?user=a@b", "x://l:12%2Fs%23%40@h/d", "x://"],
+)
+def test_a_uri_that_may_be_meant_so(uri: str) -> None:
+    assert not CONNECTION.wrong({"connection_id": "c", "uri": uri})
+
+
 def event(name: str, **extra: Any) -> dict[str, Any]:
     return {"event": name, "extra": json.dumps(extra)}
 
@@ -184,6 +192,10 @@ def test_two_spellings_of_a_variable(one: Any, other: Any, same: bool) -> None:
         (CONNECTION, {"connection_id": "a", "conn_type": "x", "extra": {"b": {"c": ["***"]}}}, "extra is or holds"),
         (CONNECTION, {"connection_id": "a", "conn_type": "x", "host": "\0"}, "NUL"),
         (CONNECTION, {"connection_id": "a", "uri": "x://h", "login": "l"}, "uri and login"),
+        (CONNECTION, {"connection_id": "a", "uri": "x://l:p#s@h/d"}, "write it as %23"),
+        (CONNECTION, {"connection_id": "a", "uri": "x://l:12/s@h/d"}, "an @ stands behind the host"),
+        (CONNECTION, {"connection_id": "a", "uri": "x://l:12?s@h/d"}, "an @ stands behind the host"),
+        (CONNECTION, {"connection_id": "a", "uri": "x://https://l:12/s@h/d"}, "an @ stands behind the host"),
         (VARIABLE, {"key": "", "value": "x"}, "250"),
         (VARIABLE, {"key": "x" * 251, "value": "x"}, "250"),
         (VARIABLE, {"key": "a", "value": '{"b": "***"}'}, "value is or holds"),
