@@ -492,6 +492,16 @@ def test_lost_secrets_are_not_made_anew(cluster: Cluster) -> None:
     assert deploy(cluster, "--tags", "data").changed == []
 
 
+def test_a_computer_that_was_restarted(cluster: Cluster) -> None:
+    """Its nodes are containers that stay stopped; what was in them comes up in no order."""
+    deploy(cluster)
+    label = f"label=io.x-k8s.kind.cluster={cluster.kind['name']}"
+    nodes = cluster.run("docker", "ps", "-q", "--filter", label).split()
+    cluster.run("docker", "stop", "-t", "20", *nodes)
+    deploy(cluster)
+    assert deploy(cluster).changed == []
+
+
 def test_status(cluster: Cluster) -> None:
     run = cluster.play("playbooks/status.yml")
     assert run.code == 0, run.failures
