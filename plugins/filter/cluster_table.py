@@ -122,7 +122,9 @@ def cluster_table(
     status.problems += pods_told([pod for pod in pods if component(pod) != "task" or not is_on_its_way(pod)])
     for name, told in (answers.get("health") or {}).get("components", {}).items():
         if told.get("status") not in ("healthy", None):
-            status.problems.append(f"{name} is {told['status']}: {told['reason']}")
+            # Of who could not be asked nothing else is known.
+            is_what = "could not be asked" if name == "api-server" else f"is {told['status']}"
+            status.problems.append(f"{name} {is_what}: {told['reason']}")
     for claim in answers.get("claims") or ():
         name, phase = claim["metadata"]["name"], claim["status"].get("phase")
         size = (claim["status"].get("capacity") or claim["spec"]["resources"]["requests"])["storage"]
