@@ -98,6 +98,7 @@ import json
 import os
 import re
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,16 @@ def is_as_wanted(record: str, chart: str, values: dict[str, Any]) -> bool:
     return same and (deployed.get("config") or {}) == values
 
 
-def lost(record: str, places: Places) -> list[str]:
+def drift(places: Places, one: dict[str, Any], found: dict[str, Any], warn: Callable[[str], None]) -> str:
+    """Where an object is not as it was given. A webhook may refuse to be tried; then nobody knows."""
+    try:
+        return difference(declared(found), declared(places.apply(one, MANAGER, try_only=True)))
+    except KubernetesError as error:
+        warn(f"{name_of(one)} was not compared with what is there: {error}")
+        return ""
+
+
+def lost(record: str, places: Places, warn: Callable[[str], None]) -> list[str]:
     """What of a release is not there any more, or is not as it was given."""
     told = []
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the other one takes a second
@@ -156,7 +166,7 @@ def lost(record: str, places: Places) -> list[str]:
             told.append(f"{name_of(one)} is not there")
         elif wanted is not None and found["spec"].get("replicas") != wanted:
             told.append(f"{name_of(one)} has {found['spec'].get('replicas')} replicas and not {wanted}")
-        elif changed := difference(declared(found), declared(places.apply(one, MANAGER, try_only=True))):
+        elif changed := drift(places, one, found, warn):
             told.append(f"{name_of(one)} has another {changed} than it was given")
     return told
 
@@ -190,7 +200,7 @@ def main() -> None:
     gone: list[str] = []
     try:
         same = bool(status == "deployed" and chart and values is not None and is_as_wanted(record, chart, values))
-        gone = lost(record, Places(api, namespace)) if same else []
+        gone = lost(record, Places(api, namespace), module.warn) if same else []
     except (OSError, tarfile.TarError, yaml.YAMLError) as error:
         module.fail_json(msg=f"The chart {chart} or helm's plugins can't be read: {error}")
     except KubernetesError as error:
