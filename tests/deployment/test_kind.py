@@ -513,9 +513,28 @@ def test_status(cluster: Cluster) -> None:
     assert not CELERY or all(f"queue {one}: 0 messages wait" in text for one in ("default", "heavy")), text
 
 
+def ended_task(cluster: Cluster) -> dict[str, object]:
+    """The pod of a task that has failed, which is kept to be looked at."""
+    pods = [pod["spec"] for pod in cluster.running()]
+    like, of = next((pod, one) for pod in pods for one in pod["containers"] if one["name"] == "scheduler")
+    about = {"release": cluster.name, "component": "worker", "kubernetes_executor": "True", "dag_id": "d"}
+    container = {
+        "name": "base", "image": of["image"], "command": ["false"], "securityContext": of["securityContext"],
+        "volumeMounts": [{"name": "logs", "mountPath": "/logs"}],
+    }  # fmt: skip
+    spec = {
+        "restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container],
+        "securityContext": like["securityContext"],
+        "volumes": [{"name": "logs", "persistentVolumeClaim": {"claimName": f"{cluster.name}-logs"}}],
+    }  # fmt: skip
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ended", "labels": about}, "spec": spec}
+
+
 def test_cleanup_removes_what_was_made(cluster: Cluster) -> None:
     refused = cluster.play("playbooks/cleanup.yml")
     assert refused.code and "Nothing was changed" in "\n".join(refused.failures)
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(ended_task(cluster)))
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/ended", "--timeout=100s")
     tags = ("--tags", "airflow,data")
     run = cluster.play("playbooks/cleanup.yml", *tags, airflow_confirm=cluster.name)
     assert run.code == 0 and run.changed, run.failures
