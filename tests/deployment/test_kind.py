@@ -359,7 +359,7 @@ def test_a_component_that_does_not_come_is_named_and_the_next_run_mends_it(clust
 def test_what_somebody_has_removed_or_scaled_is_put_back(cluster: Cluster) -> None:
     """Helm's record is still that of what is wanted. A queue without a worker is in no page of Airflow's own."""
     before, tags, scaled = cluster.pods(), ("--tags", "data,airflow"), "worker-heavy" if CELERY else "triggerer"
-    gone = {"dag-processor", "worker" if CELERY else "triggerer"}
+    gone = {"dag-processor", *(("worker", f"{cluster.name}-redis-0") if CELERY else ("triggerer",))}
     cluster.kubectl("scale", f"deployment/{cluster.name}-{scaled}", "--replicas=0")
     if CELERY:
         cluster.kubectl("wait", "--for=delete", "pod", "-l", "worker-set=heavy", "--timeout=100s")
@@ -370,6 +370,11 @@ def test_what_somebody_has_removed_or_scaled_is_put_back(cluster: Cluster) -> No
     status = cluster.play("playbooks/status.yml")
     assert status.code and "No pod of component dag-processor is ready." in "\n".join(status.failures), status.failures
     assert not CELERY or "Nobody consumes queue heavy" in "\n".join(status.failures), status.failures
+    if CELERY:
+        cluster.kubectl("scale", f"statefulset/{cluster.name}-redis", "--replicas=0")
+        cluster.kubectl("wait", "--for=delete", "pod", f"{cluster.name}-redis-0", "--timeout=100s")
+        said = "\n".join(cluster.play("site.yml", "--tags", "verify").failures)
+        assert re.search("Not running: .*redis", said), said
     check = deploy(cluster, "--check", airflow_container_resources=MORE)
     assert "A run would first start or put back: Deployment" in check.out, check.out
     run = deploy(cluster, *tags, airflow_container_resources=MORE)
