@@ -183,7 +183,7 @@ def test_missing_rights_are_listed(site: Site, tmp_path: Path) -> None:
     assert removal.code and "can't be removed, and nothing was" in why, why
     assert "may not delete, get, list secrets" in why, why
     why = "\n".join(password.failures)
-    assert password.code and "Kubernetes refuses" in why and 'cannot get resource "secrets"' in why, why
+    assert password.code and "Kubernetes refuses: secrets" in why and "cannot get resource" in why, why
     assert "its user may not create, delete, patch, update deployments.apps" in said, said
     assert "may not create, delete, get, list, patch, update secrets" in said and "create, get pods/exec" in said, said
 
