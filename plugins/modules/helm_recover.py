@@ -84,8 +84,9 @@ as_wanted:
   sample: false
 lost:
   description:
-    - What of a release that is otherwise as wanted is not there any more, or has another number of replicas than it was
-      given. What else was changed in the cluster since is not looked at. With C(force), helm puts it back.
+    - What of a release that is otherwise as wanted is not there any more, or is not as the release gave it. The API
+      server tells so, asked what would come of applying it. What others have set beside that is not looked at.
+    - With C(force), helm puts it back, and replaces what differs as a whole.
   type: list
   elements: str
   returned: success
@@ -111,7 +112,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils._chart import about
 from ..module_utils._kubernetes import OPTIONS, cluster
-from ..module_utils._kubernetes_api import KubernetesError
+from ..module_utils._kubernetes_api import Invalid, KubernetesError
 from ..module_utils._kubernetes_places import Places, declared, difference, name_of
 
 MANAGER = "helm"  # as helm itself calls itself
@@ -148,9 +149,12 @@ def is_as_wanted(record: str, chart: str, values: dict[str, Any]) -> bool:
 
 
 def drift(places: Places, one: dict[str, Any], found: dict[str, Any], warn: Callable[[str], None]) -> str:
-    """Where an object is not as it was given. A webhook may refuse to be tried; then nobody knows."""
+    """Where an object is not as it was given: also where it can't be given that, as it is now. A webhook may refuse to
+    be tried; then nobody knows."""
     try:
         return difference(declared(found), declared(places.apply(one, MANAGER, try_only=True)))
+    except Invalid:
+        return "spec"
     except KubernetesError as error:
         warn(f"{name_of(one)} was not compared with what is there: {error}")
         return ""

@@ -394,7 +394,13 @@ def test_what_somebody_has_edited_is_told_and_put_back(cluster: Cluster) -> None
     verified = cluster.play("site.yml", "--tags", "verify")
     said = "\n".join(verified.failures)
     assert verified.code and f"Not running: {cluster.name}-api-server-" in said and "absent.local" in said, said
+    # A second port with the node port of the first would come of applying it, so Kubernetes refuses to try that.
+    moved = json.dumps([{"op": "replace", "path": "/spec/ports/0/port", "value": 8081}])
+    cluster.kubectl("patch", "service", f"{cluster.name}-api-server", "--type=json", "-p", moved)
+    check = deploy(cluster, "--check", airflow_container_resources=MORE, airflow_pools=[{"name": "p", "slots": 1}])
+    assert "could not be asked" in check.out and "A run would first start or put back" in check.out, check.out
     run = deploy(cluster, *tags, airflow_container_resources=MORE)
+    assert f"Service {cluster.name}-api-server has another spec" in run.out, run.out
     edited = r"Deployment \S+-api-server has another spec\.template\.spec\.containers\[\d\]\.image than it was given"
     assert re.search(edited, run.out), run.out
     assert f"ConfigMap {cluster.name}-config has another data.airflow.cfg than it was given" in run.out
