@@ -27,10 +27,6 @@ class NotThere(KubernetesError):
     """There is no such object."""
 
 
-class Invalid(KubernetesError):
-    """What is asked for can't be, given what is there."""
-
-
 class Api:
     """One kept connection, for one thread.
 
@@ -154,8 +150,6 @@ class Api:
             message = f"HTTP {status} {reason}".strip()
         if status == 404:
             return NotThere(f"Kubernetes refuses{self.where}: {message}", lasting=True)
-        if status == 422:
-            return Invalid(f"Kubernetes refuses{self.where}: {message}")
         # 401 and 403 are also said by an API server that has just started and has not read its rights yet; that passes
         # before anybody calls a cluster ready, so here it is told at once.
         return KubernetesError(f"Kubernetes refuses{self.where}: {message}", lasting=status in (401, 403))

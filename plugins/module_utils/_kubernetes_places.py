@@ -64,5 +64,17 @@ def difference(was: Any, becomes: Any, path: str = "") -> str:
     return path
 
 
+def lacks(found: Any, given: Any, path: str = "") -> str:
+    """Where an object has not what was given, to the letter: that 1000m is 1, only the API server knows."""
+    if isinstance(given, dict) and isinstance(found, dict):
+        wanted = {key: value for key, value in given.items() if value not in (None, {}, [])}
+        told = (lacks(found.get(key), value, f"{path}.{key}" if path else key) for key, value in wanted.items())
+    elif isinstance(given, list) and isinstance(found, list) and len(given) == len(found):
+        told = (lacks(one, value, f"{path}[{number}]") for number, (one, value) in enumerate(zip(found, given)))
+    else:
+        return "" if found == given else path
+    return next(filter(None, told), "")
+
+
 def name_of(one: Object) -> str:
     return f"{one['kind']} {one['metadata']['name']}"

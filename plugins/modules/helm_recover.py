@@ -112,8 +112,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils._chart import about
 from ..module_utils._kubernetes import OPTIONS, cluster
-from ..module_utils._kubernetes_api import Invalid, KubernetesError
-from ..module_utils._kubernetes_places import Places, declared, difference, name_of
+from ..module_utils._kubernetes_api import KubernetesError
+from ..module_utils._kubernetes_places import Places, declared, difference, lacks, name_of
 
 MANAGER = "helm"  # as helm itself calls itself
 
@@ -153,9 +153,9 @@ def drift(places: Places, one: dict[str, Any], found: dict[str, Any], warn: Call
     be tried; then nobody knows."""
     try:
         return difference(declared(found), declared(places.apply(one, MANAGER, try_only=True)))
-    except Invalid:
-        return "spec"
     except KubernetesError as error:
+        if "webhook" not in str(error) and (changed := lacks(found, one)):
+            return changed
         warn(f"{name_of(one)} was not compared with what is there: {error}")
         return ""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import Invalid, KubernetesError
+from ansible_collections.windward.airflow.plugins.module_utils._kubernetes_api import KubernetesError
 from ansible_collections.windward.airflow.plugins.modules.helm_recover import (
     as_failed,
     compares,
@@ -71,10 +71,11 @@ def test_what_somebody_has_removed_scaled_or_changed_is_told() -> None:
         one("Deployment", "a", replicas=1), one("Deployment", "b", replicas=2), one("Deployment", "scaled-by-others"),
         one("Service", "s"), one("Deployment", "gone", replicas=1), one("ServiceAccount", "gone-too"),
         one("Deployment", "edited", replicas=1, containers=images), one("ConfigMap", "cut", a={"b": 1}),
-        one("Service", "port"),
+        one("Service", "port", ports=[{"port": 80, "targetPort": 1}], selector={}),
     ]  # fmt: skip
     there = {"a": {"replicas": 1}, "b": {"replicas": 0}, "scaled-by-others": {"replicas": 7}, "s": {"added": True},
-             "edited": {"replicas": 1, "containers": [images[0], {"image": "b:2"}]}, "cut": {}, "port": {}}  # fmt: skip
+             "edited": {"replicas": 1, "containers": [images[0], {"image": "b:2"}]}, "cut": {},
+             "port": {"ports": [{"port": 81, "targetPort": 1, "protocol": "TCP"}]}}  # fmt: skip
 
     class Cluster:
         def read(self, wanted: dict[str, Any]) -> dict[str, Any] | None:
@@ -87,7 +88,7 @@ def test_what_somebody_has_removed_scaled_or_changed_is_told() -> None:
             if wanted["metadata"]["name"] == "s":
                 raise KubernetesError("a webhook does not support dry run")
             if wanted["metadata"]["name"] == "port":
-                raise Invalid("duplicate nodePort")
+                raise KubernetesError("duplicate nodePort")
             was = self.read(wanted) or {}
             return {**was, "metadata": wanted["metadata"], "spec": {**was["spec"], **wanted["spec"]}}
 
@@ -96,7 +97,8 @@ def test_what_somebody_has_removed_scaled_or_changed_is_told() -> None:
     assert lost(packed({"manifest": manifest}), Cluster(), warnings.append) == [
         "Deployment b has 0 replicas and not 2", "Deployment gone is not there", "ServiceAccount gone-too is not there",
         "Deployment edited has another spec.containers[1].image than it was given",
-        "ConfigMap cut has another spec.a than it was given", "Service port has another spec than it was given",
+        "ConfigMap cut has another spec.a than it was given", 
+        "Service port has another spec.ports[0].port than it was given",
     ]  # fmt: skip
     assert warnings == ["Service s was not compared with what is there: a webhook does not support dry run"]
 
