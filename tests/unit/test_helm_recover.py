@@ -97,7 +97,7 @@ def test_what_somebody_has_removed_scaled_or_changed_is_told() -> None:
     assert lost(packed({"manifest": manifest}), Cluster(), warnings.append) == [
         "Deployment b has 0 replicas and not 2", "Deployment gone is not there", "ServiceAccount gone-too is not there",
         "Deployment edited has another spec.containers[1].image than it was given",
-        "ConfigMap cut has another spec.a than it was given", 
+        "ConfigMap cut has another spec.a than it was given",
         "Service port has another spec.ports[0].port than it was given",
     ]  # fmt: skip
     assert warnings == ["Service s was not compared with what is there: a webhook does not support dry run"]
