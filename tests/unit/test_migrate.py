@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from cryptography.fernet import Fernet
@@ -46,3 +48,29 @@ def test_a_database_of_another_key(
     exec(compile(functions, "migrate.py", "exec"), names)
     names["rows"] = lambda statement: tables if "pg_tables" in statement else held
     assert names["another_key"]() is refused
+
+
+@pytest.mark.parametrize(
+    ("update", "another", "reset"), [("always", True, 1), ("always", False, 0), ("on_create", True, 0)]
+)
+def test_a_declared_password_is_kept_up_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, update: str, another: bool, reset: int
+) -> None:
+    psycopg2, utils, builder = ModuleType("psycopg2"), ModuleType("utils"), MagicMock()
+    psycopg2.sql = None  # type: ignore[attr-defined]
+    utils.get_application_builder = builder  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "psycopg2", psycopg2)
+    package = "airflow.providers.fab.auth_manager.cli_commands.utils"
+    for at in range(1, package.count(".") + 1):
+        monkeypatch.setitem(sys.modules, package.rsplit(".", at)[0], ModuleType("package"))
+    monkeypatch.setitem(sys.modules, package, utils)
+    account = {"username": "admin", "email": "a@example.org", "role": "Admin", "update_password": update}
+    for name, value in {"GIVEN": {"passwords": {"admin": "p"}}, "ACCOUNTS": [account]}.items():
+        monkeypatch.setenv(name, json.dumps(value))
+    functions, _begin, _rest = SOURCE.partition('\nif GIVEN["databases"]:')
+    names: dict[str, Any] = {}
+    exec(compile(functions, "migrate.py", "exec"), names)
+    names["rows"] = lambda _statement: [["admin", "a hash"]]
+    names["another_password"] = lambda held, password: another and (held, password) == ("a hash", "p")
+    assert names["accounts"]() == []
+    assert builder.return_value.__enter__.return_value.sm.reset_password.call_count == reset
